@@ -1,0 +1,88 @@
+"""The contract of a feed: where committed events come from, in order, and how a batch is settled."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import msgspec
+
+from rowcast.core.delivery import Owed
+from rowcast.core.envelope import Envelope
+from rowcast.store.pool import Connection
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Committed events in the order in which they are to be told.
+
+    The events of one aggregate are in `seq` order, and no other process has a batch with the same aggregate.
+    `cursor` means something to the feed that made the batch and to nobody else.
+    """
+
+    events: tuple[Envelope, ...]
+    cursor: object = None
+
+
+class Feed(Protocol):
+    """Hands out batches one after another. After the feed nothing differs between its implementations.
+
+    A relay calls `next_batch`, tells the sockets, opens `settling`, writes states and deliveries, leaves the block
+    (that commits), and calls `acknowledge`. Killed anywhere in between, the batch comes again, here or elsewhere.
+    """
+
+    @property
+    def name(self) -> str:
+        """`wal` or `claim`."""
+        ...
+
+    async def open(self) -> None:
+        """Connect and take what this process may take; callable again after `close` or after an error.
+
+        Raises:
+            StoreUnavailableError: The database cannot be reached; try again later.
+            ConfigError: The database cannot serve this feed (`config.wal_level`).
+        """
+        ...
+
+    async def next_batch(self) -> Batch:
+        """Wait for committed events and give them. May wait for ever; cancellation is safe.
+
+        Raises:
+            StoreUnavailableError: The connection is gone; `close`, then `open` again.
+        """
+        ...
+
+    def settling(self, batch: Batch) -> AbstractAsyncContextManager[Connection]:
+        """Lend the transaction that records `batch`; it commits the feed's cursor with it.
+
+        Fails, and so changes nothing, when another process has taken over since the batch was handed out.
+        """
+        ...
+
+    async def acknowledge(self, batch: Batch) -> None:
+        """Say that the batch is settled; the log behind it may go."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything at once, so that another process can take over. Never raises."""
+        ...
+
+
+class Routed(msgspec.Struct, frozen=True):
+    """What becomes of one event: what is told at once, what is owed durably, or why it could not be routed."""
+
+    event: Envelope
+    live: tuple[Owed, ...] = ()
+    durable: tuple[Owed, ...] = ()
+    error: str | None = None
+
+
+class EventHandler(Protocol):
+    """What the relay calls for each batch: the router."""
+
+    async def route(self, events: Sequence[Envelope]) -> Sequence[Routed]:
+        """Give what each event owes to whom, in order. A fault of one event is its `error`, never an exception."""
+        ...
+
+    async def tell(self, routed: Sequence[Routed]) -> None:
+        """Tell the live sinks, in order."""
+        ...

@@ -1,0 +1,103 @@
+"""Migrations: numbered SQL files, forward only, one transaction each, under one advisory lock."""
+
+import hashlib
+from collections.abc import Sequence
+from importlib import resources
+
+import msgspec
+
+from rowcast.core.errors import ConfigError
+from rowcast.store.pool import Connection
+from rowcast.store.sql import load_queries
+
+OLDEST_POSTGRES = 150_000
+_QUERIES = "rowcast.store"
+
+
+class Migration(msgspec.Struct, frozen=True):
+    """One file: its number and words (`0001_foundation`), its SQL and the SHA-256 of that."""
+
+    name: str
+    script: str
+    checksum: str
+
+
+def load_migrations() -> tuple[Migration, ...]:
+    """Give all migrations that this version ships, in order."""
+    folder = resources.files("rowcast.store").joinpath("migrations")
+    files = sorted((item for item in folder.iterdir() if item.name.endswith(".sql")), key=lambda item: item.name)
+    return tuple(_migration(item.name.removesuffix(".sql"), item.read_text("utf-8")) for item in files)
+
+
+def _migration(name: str, script: str) -> Migration:
+    return Migration(name, script, hashlib.sha256(script.encode()).hexdigest())
+
+
+def pending_migrations(shipped: Sequence[Migration], applied: dict[str, str]) -> tuple[Migration, ...]:
+    """Give what is still to be run.
+
+    Args:
+        shipped: All migrations, in order.
+        applied: Name and checksum of those the database has had.
+    Raises:
+        ConfigError: `config.schema`, when an applied migration is another text than the shipped one, or is unknown here.
+    """
+    known = {migration.name: migration for migration in shipped}
+    for name, checksum in applied.items():
+        if name not in known:
+            raise ConfigError(
+                f"The database has had migration {name}, which this version does not know. Install a newer rowcast.",
+                code="config.schema",
+            )
+        if known[name].checksum != checksum:
+            raise ConfigError(
+                f"Migration {name} was changed after the database had it. Restore the shipped file.", code="config.schema"
+            )
+    return tuple(migration for migration in shipped if migration.name not in applied)
+
+
+async def applied_migrations(connection: Connection) -> dict[str, str]:
+    """Give name and checksum of every migration that the database has had; empty on a new one."""
+    queries = load_queries(_QUERIES)
+    known = await connection.fetch_one(queries["has_migration_table"])
+    if known is None or not known["is_there"]:
+        return {}
+    return {row["name"]: row["checksum"] for row in await connection.fetch(queries["applied_migrations"])}
+
+
+async def migrate(connection: Connection) -> tuple[str, ...]:
+    """Run what is still to be run and give the names; several processes may call it at once.
+
+    Raises:
+        ConfigError: `config.postgres_version` for a server older than 15, `config.schema` for a changed migration.
+    """
+    queries = load_queries(_QUERIES)
+    await check_version(connection)
+    done: list[str] = []
+    await connection.execute(queries["lock_migrations"])
+    try:
+        await connection.run_script(queries["make_migration_table"].text)
+        for migration in pending_migrations(load_migrations(), await applied_migrations(connection)):
+            async with connection.transaction():
+                await connection.run_script(migration.script)
+                await connection.execute(queries["record_migration"], name=migration.name, checksum=migration.checksum)
+            done.append(migration.name)
+    finally:
+        await connection.execute(queries["unlock_migrations"])
+    return tuple(done)
+
+
+async def check_version(connection: Connection) -> int:
+    """Give the server's version number, such as 180004.
+
+    Raises:
+        ConfigError: `config.postgres_version`, for a server older than PostgreSQL 15.
+    """
+    row = await connection.fetch_one(load_queries(_QUERIES)["server_version"])
+    version = int(row["version"]) if row else 0
+    if version < OLDEST_POSTGRES:
+        raise ConfigError(
+            f"The database is PostgreSQL {version // 10_000}; rowcast needs 15 or newer. Upgrade the server.",
+            code="config.postgres_version",
+        )
+    return version

@@ -1,0 +1,59 @@
+-- The schema, the role that applications are given, and the words every later migration uses.
+
+create schema if not exists rowcast;
+
+-- Roles belong to the whole cluster, so another database may have made this one, or be making it now.
+do $$
+begin
+    create role rowcast_app nologin;
+exception
+    when duplicate_object or unique_violation then null;
+end
+$$;
+
+grant usage on schema rowcast to rowcast_app;
+
+-- The tenant that this session speaks for; null where it speaks for all of them.
+create function rowcast.current_tenant() returns text
+language sql stable parallel safe
+set search_path = pg_catalog
+as $$ select nullif(current_setting('rowcast.tenant_id', true), '') $$;
+
+-- A UUIDv7 of a given moment (RFC 9562): 48 bits of milliseconds, then noise. PostgreSQL 18 has its own, 15 to 17 have not.
+create function rowcast.uuid7(at timestamptz default clock_timestamp()) returns uuid
+language sql volatile parallel safe
+set search_path = pg_catalog
+as $$
+    select encode(
+        set_bit(set_bit(
+            overlay(uuid_send(gen_random_uuid())
+                    placing substring(int8send((extract(epoch from at) * 1000)::bigint) from 3) from 1 for 6),
+            52, 1), 53, 1), 'hex')::uuid
+$$;
+
+-- The smallest UUID of a moment: the bound of a partition.
+create function rowcast.uuid7_floor(at timestamptz) returns uuid
+language sql immutable parallel safe
+set search_path = pg_catalog
+as $$
+    select encode(
+        substring(int8send((extract(epoch from at) * 1000)::bigint) from 3) || '\x00000000000000000000'::bytea,
+        'hex')::uuid
+$$;
+
+-- Keys of the HTTP API. Only the SHA-256 of a key is kept. A key without a tenant may act for all of them.
+create table rowcast.api_key (
+    id text primary key,
+    tenant_id text,
+    name text not null,
+    hash bytea not null unique,
+    scopes text[] not null,
+    created_at timestamptz not null default clock_timestamp(),
+    expires_at timestamptz,
+    revoked_at timestamptz
+);
+
+alter table rowcast.api_key enable row level security;
+alter table rowcast.api_key force row level security;
+create policy engine on rowcast.api_key to current_user using (true) with check (true);
+create policy tenant on rowcast.api_key using (tenant_id = rowcast.current_tenant());

@@ -1,0 +1,221 @@
+-- The outbox: events, append-only and partitioned by day, and beside them what became of each.
+
+create sequence rowcast.event_seq;
+
+-- The day is read from the id (a UUIDv7), so that one primary key is unique across all partitions.
+-- `seq` is drawn when the row is written, under the caller's lock on the aggregate: it orders an aggregate's events.
+create table rowcast.event (
+    id uuid not null primary key,
+    seq bigint not null default nextval('rowcast.event_seq'),
+    tenant_id text not null check (tenant_id <> ''),
+    aggregate_type text not null,
+    aggregate_id text not null,
+    event_type text not null,
+    version integer not null default 1 check (version >= 1),
+    occurred_at timestamptz not null,
+    created_at timestamptz not null default clock_timestamp(),
+    payload json not null check (octet_length(payload::text) <= 65536),
+    traceparent text,
+    topic text,
+    shard smallint not null generated always as
+        ((hashtextextended(tenant_id || e'\x1f' || aggregate_type || e'\x1f' || aggregate_id, 0) & 63)::smallint) stored
+) partition by range (id);
+
+create index event_shard_seq on rowcast.event (shard, seq);
+create table rowcast.event_default partition of rowcast.event default;
+
+-- Insert-only: no row means pending. A published event stays published (see the trigger).
+create table rowcast.event_state (
+    event_id uuid not null primary key,
+    status text not null check (status in ('published', 'failed', 'dead')),
+    changed_at timestamptz not null default clock_timestamp(),
+    attempts integer not null default 1,
+    error text,
+    next_attempt_at timestamptz
+) partition by range (event_id);
+
+create index event_state_failed on rowcast.event_state (next_attempt_at) where status = 'failed';
+create table rowcast.event_state_default partition of rowcast.event_state default;
+
+create function rowcast.keep_published() returns trigger
+language plpgsql
+set search_path = pg_catalog
+as $$
+begin
+    if tg_op = 'DELETE' or old.status = 'published' or (old.status = 'dead' and new.status <> 'published') then
+        raise exception 'outbox.published_is_final: event % is % and stays so; replay it instead',
+            old.event_id, old.status using errcode = 'RC409';
+    end if;
+    return new;
+end
+$$;
+
+create trigger keep_published before update or delete on rowcast.event_state
+    for each row execute function rowcast.keep_published();
+
+-- What a feed has behind it. Claim feed: one row a shard, every event below `low_seq` is settled. WAL feed: shard -1 and its LSN.
+create table rowcast.feed_cursor (
+    shard smallint primary key,
+    low_seq bigint not null default 0,
+    lsn pg_lsn,
+    changed_at timestamptz not null default clock_timestamp()
+);
+
+-- A stretch of the log that the WAL feed could not read (the slot was lost), and when the claim feed had healed it.
+create table rowcast.feed_gap (
+    id bigint generated always as identity primary key,
+    reason text not null,
+    noticed_at timestamptz not null default clock_timestamp(),
+    healed_at timestamptz,
+    healed_events bigint not null default 0
+);
+
+create view rowcast.outbox with (security_invoker = true) as
+    select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.created_at,
+           e.payload, e.traceparent, e.topic,
+           coalesce(s.status, 'pending') as status,
+           case when s.status = 'published' then s.changed_at end as published_at,
+           s.error,
+           coalesce(s.attempts, 0) as attempts,
+           s.next_attempt_at
+    from rowcast.event e left join rowcast.event_state s on s.event_id = e.id;
+
+alter table rowcast.event enable row level security;
+alter table rowcast.event force row level security;
+create policy engine on rowcast.event to current_user using (true) with check (true);
+create policy tenant on rowcast.event for select using (tenant_id = rowcast.current_tenant());
+alter table rowcast.event_state enable row level security;
+alter table rowcast.event_state force row level security;
+create policy engine on rowcast.event_state to current_user using (true) with check (true);
+-- An event's state is seen by whoever sees the event.
+create policy tenant on rowcast.event_state for select
+    using (exists (select 1 from rowcast.event e where e.id = event_id));
+grant select on rowcast.event, rowcast.event_state, rowcast.outbox to rowcast_app;
+
+-- Writes one event in the caller's transaction and gives its id. The one door into the outbox for every driver and language.
+create function rowcast.emit_json(
+    tenant_id text, event_type text, payload json,
+    aggregate_type text, aggregate_id text, version integer, id uuid,
+    occurred_at timestamptz, traceparent text, topic text
+) returns uuid
+language plpgsql security definer
+set search_path = pg_catalog
+as $$
+#variable_conflict use_variable
+declare
+    size_bytes integer := octet_length(payload::text);
+    event_id uuid := coalesce(id, rowcast.uuid7());
+    speaks_for text := rowcast.current_tenant();
+begin
+    if tenant_id is null or tenant_id = '' then
+        raise exception 'input.tenant_missing: every event belongs to one tenant; pass tenant_id' using errcode = 'RC400';
+    end if;
+    if tenant_id !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$' then
+        raise exception 'input.tenant: the tenant id % is not allowed: 1 to 128 letters, digits, _ - and .', quote_literal(tenant_id)
+            using errcode = 'RC400';
+    end if;
+    if speaks_for is not null and speaks_for <> tenant_id then
+        raise exception 'auth.denied: this session speaks for tenant %, not for %', speaks_for, tenant_id using errcode = 'RC403';
+    end if;
+    if event_type is null or length(event_type) > 128 or event_type !~ '^[a-z][a-z0-9_]*(\.[a-z0-9][a-z0-9_]*)+$' then
+        raise exception 'input.event_type: the event type % must be a module and a name in lower case, such as orders.confirmed',
+            quote_nullable(event_type) using errcode = 'RC400';
+    end if;
+    if payload is null then
+        raise exception 'input.payload_missing: the payload is null; pass an object, at least {}' using errcode = 'RC400';
+    end if;
+    if id is not null and (get_byte(uuid_send(id), 6) >> 4) <> 7 then
+        raise exception 'input.event_id: the event id % is not a UUIDv7; leave it out, or make one with rowcast.uuid7()', id
+            using errcode = 'RC400';
+    end if;
+    if size_bytes > 65536 then
+        raise exception 'outbox.payload_too_large: the payload has % bytes and the limit is 65536; emit a reference instead', size_bytes
+            using errcode = 'RC413';
+    elsif size_bytes > 32768 then
+        raise warning 'outbox.payload_large: the payload has % bytes; from 65537 on it is refused', size_bytes;
+    end if;
+    if id is null then
+        insert into rowcast.event (id, tenant_id, aggregate_type, aggregate_id, event_type, version, occurred_at, payload, traceparent, topic)
+        values (event_id, tenant_id, coalesce(aggregate_type, split_part(event_type, '.', 1)),
+                coalesce(aggregate_id, payload ->> 'id', event_id::text), event_type, coalesce(version, 1),
+                coalesce(occurred_at, clock_timestamp()), payload, traceparent, topic);
+        return event_id;
+    end if;
+    insert into rowcast.event (id, tenant_id, aggregate_type, aggregate_id, event_type, version, occurred_at, payload, traceparent, topic)
+    values (event_id, tenant_id, coalesce(aggregate_type, split_part(event_type, '.', 1)),
+            coalesce(aggregate_id, payload ->> 'id', event_id::text), event_type, coalesce(version, 1),
+            coalesce(occurred_at, clock_timestamp()), payload, traceparent, topic)
+    on conflict do nothing;
+    if found then
+        return event_id;
+    end if;
+    -- The id is taken: the same event again is a success, another event under that id is not.
+    perform 1 from rowcast.event e
+    where e.id = event_id and e.tenant_id = emit_json.tenant_id and e.event_type = emit_json.event_type
+      and e.version = coalesce(emit_json.version, 1) and e.payload::jsonb = emit_json.payload::jsonb
+      and (emit_json.aggregate_type is null or e.aggregate_type = emit_json.aggregate_type)
+      and (emit_json.aggregate_id is null or e.aggregate_id = emit_json.aggregate_id)
+      and (emit_json.occurred_at is null or e.occurred_at = emit_json.occurred_at);
+    if not found then
+        raise exception 'input.conflict: the event id % is taken by another event; make a new id', event_id using errcode = 'RC409';
+    end if;
+    return event_id;
+end
+$$;
+
+-- The same for people and other languages: select rowcast.emit('acme', 'orders.confirmed', '{"id": "o1"}').
+create function rowcast.emit(
+    tenant_id text, event_type text, payload jsonb,
+    aggregate_type text default null, aggregate_id text default null, version integer default 1, id uuid default null,
+    occurred_at timestamptz default null, traceparent text default null, topic text default null
+) returns uuid
+language sql security definer
+set search_path = pg_catalog
+as $$
+    select rowcast.emit_json(tenant_id, event_type, payload::text::json, aggregate_type, aggregate_id, version, id,
+                             occurred_at, traceparent, topic)
+$$;
+
+revoke execute on function rowcast.emit_json from public;
+revoke execute on function rowcast.emit from public;
+grant execute on function rowcast.emit_json, rowcast.emit, rowcast.uuid7, rowcast.current_tenant to rowcast_app;
+
+-- Makes the partitions of one day. Rows that the default partition took in meanwhile are moved into them.
+create function rowcast.make_partition(day date) returns void
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    first_id uuid := rowcast.uuid7_floor(day::timestamp at time zone 'utc');
+    next_id uuid := rowcast.uuid7_floor((day + 1)::timestamp at time zone 'utc');
+    suffix text := to_char(day, 'YYYYMMDD');
+    parent text;
+    key text;
+    columns text;
+    strays boolean;
+begin
+    foreach parent in array array['event', 'event_state'] loop
+        continue when to_regclass(format('rowcast.%I', parent || '_' || suffix)) is not null;
+        key := case parent when 'event' then 'id' else 'event_id' end;
+        execute format('create table rowcast.%I (like rowcast.%I including defaults including constraints including generated)',
+                       parent || '_' || suffix, parent);
+        execute format('select exists (select 1 from rowcast.%I where %I >= %L and %I < %L)',
+                       parent || '_default', key, first_id, key, next_id) into strays;
+        if strays then
+            execute format('lock table rowcast.%I in access exclusive mode', parent || '_default');
+            execute format('alter table rowcast.%I disable trigger user', parent || '_default');
+            select string_agg(quote_ident(attname), ', ' order by attnum) into columns from pg_attribute
+            where attrelid = format('rowcast.%I', parent)::regclass and attnum > 0 and not attisdropped and attgenerated = '';
+            execute format('with moved as (delete from rowcast.%1$I where %2$I >= %3$L and %2$I < %4$L returning %5$s)
+                            insert into rowcast.%6$I (%5$s) select %5$s from moved',
+                           parent || '_default', key, first_id, next_id, columns, parent || '_' || suffix);
+            execute format('alter table rowcast.%I enable trigger user', parent || '_default');
+        end if;
+        execute format('alter table rowcast.%I attach partition rowcast.%I for values from (%L) to (%L)',
+                       parent, parent || '_' || suffix, first_id, next_id);
+    end loop;
+end
+$$;
+
+-- Today and tomorrow, so that a database that was just migrated takes events at once; the server makes later days.
+select rowcast.make_partition((now() at time zone 'utc')::date + ahead) from generate_series(0, 1) as ahead;

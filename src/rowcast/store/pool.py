@@ -1,0 +1,226 @@
+"""The database as the rooms see it: named queries over a bounded pool of asyncpg connections."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, Self
+
+import asyncpg
+import msgspec
+
+from rowcast.core.errors import ConfigError, StoreUnavailableError
+from rowcast.store.sql import Query
+
+Row = Mapping[str, Any]
+
+_UNREACHABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
+
+class Session(Protocol):
+    """Something that runs named queries: the pool, one connection, or a transaction."""
+
+    async def fetch(self, query: Query, /, **values: object) -> Sequence[Row]:
+        """Give all rows."""
+        ...
+
+    async def fetch_one(self, query: Query, /, **values: object) -> Row | None:
+        """Give the first row, or None."""
+        ...
+
+    async def execute(self, query: Query, /, **values: object) -> str:
+        """Run a statement without rows; gives the command tag."""
+        ...
+
+
+class Connection:
+    """One connection, inside or outside a transaction. Every wait is bounded by `timeout_s`."""
+
+    __slots__ = ("_timeout_s", "driver")
+
+    def __init__(self, driver: Any, *, timeout_s: float) -> None:
+        """Wrap an asyncpg connection."""
+        self.driver = driver
+        self._timeout_s = timeout_s
+
+    async def fetch(self, query: Query, /, **values: object) -> Sequence[Row]:
+        """Give all rows."""
+        with _unavailable():
+            rows: Sequence[Row] = await self.driver.fetch(query.text, *query.bind(**values), timeout=self._timeout_s)
+            return rows
+
+    async def fetch_one(self, query: Query, /, **values: object) -> Row | None:
+        """Give the first row, or None."""
+        with _unavailable():
+            row: Row | None = await self.driver.fetchrow(query.text, *query.bind(**values), timeout=self._timeout_s)
+            return row
+
+    async def execute(self, query: Query, /, **values: object) -> str:
+        """Run a statement without rows; gives the command tag."""
+        with _unavailable():
+            return str(await self.driver.execute(query.text, *query.bind(**values), timeout=self._timeout_s))
+
+    async def execute_many(self, query: Query, rows: Iterable[Mapping[str, object]]) -> None:
+        """Run a statement once for each mapping, in one round trip."""
+        with _unavailable():
+            await self.driver.executemany(query.text, [query.bind(**row) for row in rows], timeout=self._timeout_s)
+
+    async def run_script(self, script: str) -> None:
+        """Run several statements that take no parameters: a migration, a fixture."""
+        with _unavailable():
+            await self.driver.execute(script, timeout=self._timeout_s)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Self]:
+        """Commit at the end of the block, roll back on an error or a cancellation."""
+        with _unavailable():
+            async with self.driver.transaction():
+                yield self
+
+
+class Database:
+    """A bounded pool. Sessions are given out for the time of a block."""
+
+    __slots__ = ("_pool", "_timeout_s")
+
+    def __init__(self, pool: Any, *, timeout_s: float) -> None:
+        """Wrap an asyncpg pool; see `open_database`."""
+        self._pool = pool
+        self._timeout_s = timeout_s
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend one connection."""
+        with _unavailable():
+            async with self._pool.acquire(timeout=self._timeout_s) as driver:
+                yield Connection(driver, timeout_s=self._timeout_s)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Lend one connection with an open transaction."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def as_tenant(self, tenant_id: str) -> AsyncIterator[Connection]:
+        """Lend a transaction that sees one tenant only: row-level security decides, not our queries."""
+        async with self.transaction() as connection:
+            await connection.driver.execute(
+                "select set_config('role', 'rowcast_app', true), set_config('rowcast.tenant_id', $1, true)", tenant_id
+            )
+            yield connection
+
+    async def fetch(self, query: Query, /, **values: object) -> Sequence[Row]:
+        """Give all rows."""
+        async with self.connection() as connection:
+            return await connection.fetch(query, **values)
+
+    async def fetch_one(self, query: Query, /, **values: object) -> Row | None:
+        """Give the first row, or None."""
+        async with self.connection() as connection:
+            return await connection.fetch_one(query, **values)
+
+    async def execute(self, query: Query, /, **values: object) -> str:
+        """Run a statement without rows; gives the command tag."""
+        async with self.connection() as connection:
+            return await connection.execute(query, **values)
+
+
+class PoolSettings(msgspec.Struct, frozen=True):
+    """Size and patience of a pool. `lease_s` ends a session that stands still, so that a frozen process holds nothing."""
+
+    min_size: int = 1
+    max_size: int = 8
+    timeout_s: float = 30.0
+    connect_timeout_s: float = 10.0
+    application_name: str = "rowcast"
+
+
+@asynccontextmanager
+async def open_database(dsn: str, settings: PoolSettings | None = None) -> AsyncIterator[Database]:
+    """Open a pool on `dsn` for the time of a block.
+
+    Raises:
+        StoreUnavailableError: `store.unavailable`, when the server cannot be reached.
+        ConfigError: `config.database`, when the server refuses the user, the password or the database.
+    """
+    chosen = settings or PoolSettings()
+    pool = await _create_pool(dsn, chosen)
+    try:
+        yield Database(pool, timeout_s=chosen.timeout_s)
+    finally:
+        pool.terminate() if pool.is_closing() else await _close(pool)
+
+
+async def connect(dsn: str, *, settings: dict[str, str] | None = None, timeout_s: float = 30.0) -> Connection:
+    """Open one connection outside any pool; the caller closes `connection.driver`.
+
+    Args:
+        dsn: `postgresql://...`.
+        settings: Server settings of the session, such as `idle_session_timeout`.
+        timeout_s: Bound of the connect and of each query, in seconds.
+    Raises:
+        StoreUnavailableError: `store.unavailable`.
+        ConfigError: `config.database`.
+    """
+    with _refused(), _unavailable():
+        driver = await asyncpg.connect(dsn, timeout=timeout_s, server_settings=settings or {})
+    return Connection(driver, timeout_s=timeout_s)
+
+
+async def _create_pool(dsn: str, settings: PoolSettings) -> Any:
+    with _refused(), _unavailable():
+        return await asyncpg.create_pool(
+            dsn,
+            min_size=settings.min_size,
+            max_size=settings.max_size,
+            timeout=settings.connect_timeout_s,
+            server_settings={"application_name": settings.application_name},
+        )
+
+
+async def _close(pool: Any) -> None:
+    """Close politely for a second, then cut: a dead server must not hold up the exit."""
+    try:
+        async with asyncio.timeout(1.0):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
+
+
+class _unavailable:  # noqa: N801 - reads as a statement where it is used
+    """Turn "cannot talk to the server" into `StoreUnavailableError`; let every other error through."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, _UNREACHABLE) and not isinstance(error, asyncpg.InvalidPasswordError):
+            raise StoreUnavailableError(
+                f"The database cannot be reached ({type(error).__name__}: {error}). Check that it runs; rowcast tries again."
+            ) from error
+
+
+class _refused:  # noqa: N801 - reads as a statement where it is used
+    """Turn "the server refuses us" into `ConfigError`."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)):
+            raise ConfigError(
+                f"The database refuses the connection: {error}. Check user, password and name in the setting database.url.",
+                code="config.database",
+            ) from error
