@@ -1,0 +1,265 @@
+"""Settings: defaults < rowcast.toml < `ROWCAST_*` < flags. An unknown name is refused, never ignored."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from rowcast.core.errors import ConfigError
+
+ENV_PREFIX = "ROWCAST_"
+_FILE_SUFFIX = "_FILE"
+# Read elsewhere, before or beside the settings.
+_OTHER_NAMES = frozenset({"ROWCAST_CONFIG", "ROWCAST_FAILPOINTS", "ROWCAST_INSTANCE"})
+
+Origin = Literal["default", "file", "environment", "flag"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatabaseSettings(_Section):
+    """Where the database is. Without `url`, `rowcast dev` starts its own."""
+
+    url: SecretStr | None = Field(None, description="postgresql://user:password@host:port/name of PostgreSQL 15 to 18")
+    pool_size: int = Field(8, ge=2, le=200, description="connections at most, besides two for the feed and the bus")
+    timeout_s: float = Field(30.0, gt=0, le=3600, description="bound of one query")
+
+
+class ServerSettings(_Section):
+    """Where HTTP and sockets listen: one port for both."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(7400, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    shutdown_grace_s: float = Field(10.0, ge=0, le=600, description="how long SIGTERM lets work in flight finish")
+    public_url: str | None = Field(None, description="how the outside reaches this server, for links and examples")
+
+
+class AuthSettings(_Section):
+    """Who may join sockets."""
+
+    jwt_secret: SecretStr | None = Field(None, description="HS256 secret of the tokens that browsers bring, 32 bytes or more")
+    tenant_claim: str = Field("tenant_id", description="the claim that names the tenant")
+
+
+class RelaySettings(_Section):
+    """How committed events are read."""
+
+    feed: Literal["auto", "wal", "claim"] = Field(
+        "auto", description="wal needs wal_level=logical; auto takes it where it can and claims elsewhere"
+    )
+    batch_size: int = Field(1000, ge=1, le=10_000, description="events at most in one batch")
+    lease_s: float = Field(10.0, ge=1, le=300, description="after this long a frozen relay has lost its place")
+    max_attempts: int = Field(10, ge=1, le=100, description="how often an event that cannot be routed is tried")
+
+
+class DeliverySettings(_Section):
+    """How deliveries are made."""
+
+    concurrency: int = Field(64, ge=1, le=2000, description="attempts at once, for each sink")
+    lease_s: float = Field(30.0, ge=1, le=3600, description="after this long a delivery of a dead worker is taken over")
+    timeout_s: float = Field(20.0, gt=0, le=3600, description="bound of one attempt")
+
+
+class WebhookSettings(_Section):
+    """How webhooks leave."""
+
+    timeout_s: float = Field(15.0, gt=0, le=120, description="total bound of one post")
+    allow_http: bool = Field(False, description="also post to http:// endpoints")
+    allow_private: tuple[str, ...] = Field((), description="host:port pairs inside the network that may be reached all the same")
+    rate_per_minute: int = Field(100, ge=1, description="posts a minute to one endpoint")
+
+
+class RetentionSettings(_Section):
+    """How long things are kept."""
+
+    events_days: int = Field(30, ge=1, le=3650, description="partitions of events older than this are detached")
+    drop_detached: bool = Field(False, description="drop a detached partition instead of leaving it for the operator")
+    deliveries_days: int = Field(30, ge=1, le=3650, description="settled deliveries and attempts older than this are deleted")
+
+
+class LogSettings(_Section):
+    """What is logged and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal, JSON elsewhere")
+
+
+class Settings(BaseSettings):
+    """All settings of one process."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    database: DatabaseSettings = DatabaseSettings()  # type: ignore[call-arg]
+    server: ServerSettings = ServerSettings()  # type: ignore[call-arg]
+    auth: AuthSettings = AuthSettings()  # type: ignore[call-arg]
+    relay: RelaySettings = RelaySettings()  # type: ignore[call-arg]
+    delivery: DeliverySettings = DeliverySettings()  # type: ignore[call-arg]
+    webhooks: WebhookSettings = WebhookSettings()  # type: ignore[call-arg]
+    retention: RetentionSettings = RetentionSettings()  # type: ignore[call-arg]
+    log: LogSettings = LogSettings()
+    packs: tuple[str, ...] = Field((), description="packs to load besides the installed ones, as module:name")
+    watch: tuple[dict[str, Any], ...] = Field((), description="watched tables, one [[watch]] table each")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take only what `load_settings` merged: it knows the origin of each value."""
+        return (init_settings,)
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """Settings, and where each leaf came from (`server.port` -> `flag`)."""
+
+    settings: Settings
+    origins: dict[str, Origin]
+
+
+def load_settings(
+    flags: Mapping[str, object] | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> Loaded:
+    """Read all sources and check them.
+
+    Args:
+        flags: Leaf name to value, such as `{"server.port": 0}`; None values are left out.
+        environment: Instead of the process's own.
+        file: Instead of `$ROWCAST_CONFIG` or `./rowcast.toml`.
+    Raises:
+        ConfigError: `config.unknown_setting`, `config.value`, `config.file`.
+    """
+    given = os.environ if environment is None else environment
+    layers: tuple[tuple[Origin, dict[str, object]], ...] = (
+        ("file", _flatten(_read_file(_config_file(given, file)))),
+        ("environment", _read_environment(given)),
+        ("flag", {name: value for name, value in (flags or {}).items() if value is not None}),
+    )
+    origins: dict[str, Origin] = {}
+    values: dict[str, object] = {}
+    for origin, layer in layers:
+        for name, value in layer.items():
+            _check_known(name, origin)
+            values[name], origins[name] = value, origin
+    return Loaded(_build(values), {name: origins.get(name, "default") for name in leaf_names()})
+
+
+def leaf_names() -> tuple[str, ...]:
+    """Give the dotted name of every setting."""
+    return tuple(_leaves(Settings, ""))
+
+
+def shown_value(settings: Settings, name: str) -> str:
+    """Give a setting as text; a secret as `**********`."""
+    value: Any = settings
+    for word in name.split("."):
+        value = getattr(value, word)
+    return "" if value is None else str(value)
+
+
+def _leaves(model: type[BaseModel], prefix: str) -> list[str]:
+    names: list[str] = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            names += _leaves(kind, f"{prefix}{name}.")
+        else:
+            names.append(prefix + name)
+    return names
+
+
+def _config_file(environment: Mapping[str, str], file: Path | None) -> Path | None:
+    named = file or (Path(environment["ROWCAST_CONFIG"]) if environment.get("ROWCAST_CONFIG") else None)
+    if named is None:
+        beside = Path("rowcast.toml")
+        return beside if beside.is_file() else None
+    if not named.is_file():
+        raise ConfigError(f"The settings file {named} is not there. Check ROWCAST_CONFIG or --config.", code="config.file")
+    return named
+
+
+def _read_file(file: Path | None) -> dict[str, object]:
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"The settings file {file} cannot be read: {error}.", code="config.file") from error
+
+
+def _flatten(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict) and f"{prefix}{name}" in _section_names():
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _section_names() -> frozenset[str]:
+    return frozenset(name.rpartition(".")[0] for name in leaf_names() if "." in name)
+
+
+def _read_environment(environment: Mapping[str, str]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for variable, text in environment.items():
+        if not variable.startswith(ENV_PREFIX) or variable in _OTHER_NAMES or variable.startswith("ROWCAST_TEST_"):
+            continue
+        name = variable.removeprefix(ENV_PREFIX).lower().replace("__", ".")
+        if variable.endswith(_FILE_SUFFIX) and name not in leaf_names():
+            found[name.removesuffix(_FILE_SUFFIX.lower())] = _read_secret(variable, text)
+        else:
+            found[name] = _listed(name, text)
+    return found
+
+
+def _read_secret(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{variable} names a file that cannot be read: {error}.", code="config.file") from error
+
+
+def _listed(name: str, text: str) -> object:
+    """Lists come as comma-separated text: `ROWCAST_PACKS=shop.events:pack,other:pack`."""
+    if name in ("packs", "webhooks.allow_private"):
+        return tuple(item.strip() for item in text.split(",") if item.strip())
+    return text
+
+
+def _check_known(name: str, origin: Origin) -> None:
+    if name in leaf_names():
+        return
+    raise ConfigError(
+        f"The {origin} sets {name!r}, which is no setting. See 'rowcast config show' for all of them.",
+        code="config.unknown_setting",
+    )
+
+
+def _build(values: Mapping[str, object]) -> Settings:
+    tree: dict[str, Any] = {}
+    for name, value in values.items():
+        *sections, leaf = name.split(".")
+        place = tree
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[leaf] = value
+    try:
+        return Settings(**tree)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        where = ".".join(str(word) for word in first["loc"])
+        raise ConfigError(f"The setting {where} cannot be used: {first['msg']}.", code="config.value") from error
