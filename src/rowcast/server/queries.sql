@@ -16,3 +16,9 @@ update rowcast.api_key set revoked_at = clock_timestamp() where id = :id and rev
 select id, tenant_id, name, scopes, created_at, expires_at, revoked_at
 from rowcast.api_key
 where hash = :hash and revoked_at is null and (expires_at is null or expires_at > clock_timestamp());
+
+-- name: advance_order
+-- The sample shop: one order takes its next step.
+update public.orders
+set status = (:next_statuses::text[])[array_position(:statuses::text[], status)], updated_at = now()
+where id = (select id from public.orders order by id offset floor(:pick::float8 * (select count(*) from public.orders)) limit 1);

@@ -8,11 +8,6 @@ from typing import Any, Literal
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
 
 from rowcast.core.errors import ConfigError
 
@@ -31,92 +26,83 @@ class _Section(BaseModel):
 class DatabaseSettings(_Section):
     """Where the database is. Without `url`, `rowcast dev` starts its own."""
 
-    url: SecretStr | None = Field(None, description="postgresql://user:password@host:port/name of PostgreSQL 15 to 18")
-    pool_size: int = Field(8, ge=2, le=200, description="connections at most, besides two for the feed and the bus")
-    timeout_s: float = Field(30.0, gt=0, le=3600, description="bound of one query")
+    url: SecretStr | None = Field(default=None, description="postgresql://user:password@host:port/name of PostgreSQL 15 to 18")
+    pool_size: int = Field(default=8, ge=2, le=200, description="connections at most, besides two for the feed and the bus")
+    timeout_s: float = Field(default=30.0, gt=0, le=3600, description="bound of one query")
 
 
 class ServerSettings(_Section):
     """Where HTTP and sockets listen: one port for both."""
 
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(7400, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    shutdown_grace_s: float = Field(10.0, ge=0, le=600, description="how long SIGTERM lets work in flight finish")
-    public_url: str | None = Field(None, description="how the outside reaches this server, for links and examples")
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=7400, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    shutdown_grace_s: float = Field(default=10.0, ge=0, le=600, description="how long SIGTERM lets work in flight finish")
+    public_url: str | None = Field(default=None, description="how the outside reaches this server, for links and examples")
 
 
 class AuthSettings(_Section):
     """Who may join sockets."""
 
-    jwt_secret: SecretStr | None = Field(None, description="HS256 secret of the tokens that browsers bring, 32 bytes or more")
-    tenant_claim: str = Field("tenant_id", description="the claim that names the tenant")
+    jwt_secret: SecretStr | None = Field(default=None, description="HS256 secret of the tokens that browsers bring, 32 bytes or more")
+    tenant_claim: str = Field(default="tenant_id", description="the claim that names the tenant")
 
 
 class RelaySettings(_Section):
     """How committed events are read."""
 
-    feed: Literal["auto", "wal", "claim"] = Field(
+    feed: Literal["auto", "wal", "claim"] = Field(default=
         "auto", description="wal needs wal_level=logical; auto takes it where it can and claims elsewhere"
     )
-    batch_size: int = Field(1000, ge=1, le=10_000, description="events at most in one batch")
-    lease_s: float = Field(10.0, ge=1, le=300, description="after this long a frozen relay has lost its place")
-    max_attempts: int = Field(10, ge=1, le=100, description="how often an event that cannot be routed is tried")
+    batch_size: int = Field(default=1000, ge=1, le=10_000, description="events at most in one batch")
+    lease_s: float = Field(default=10.0, ge=1, le=300, description="after this long a frozen relay has lost its place")
+    max_attempts: int = Field(default=10, ge=1, le=100, description="how often an event that cannot be routed is tried")
 
 
 class DeliverySettings(_Section):
     """How deliveries are made."""
 
-    concurrency: int = Field(64, ge=1, le=2000, description="attempts at once, for each sink")
-    lease_s: float = Field(30.0, ge=1, le=3600, description="after this long a delivery of a dead worker is taken over")
-    timeout_s: float = Field(20.0, gt=0, le=3600, description="bound of one attempt")
+    concurrency: int = Field(default=64, ge=1, le=2000, description="attempts at once, for each sink")
+    lease_s: float = Field(default=30.0, ge=1, le=3600, description="after this long a delivery of a dead worker is taken over")
+    timeout_s: float = Field(default=20.0, gt=0, le=3600, description="bound of one attempt")
 
 
 class WebhookSettings(_Section):
     """How webhooks leave."""
 
-    timeout_s: float = Field(15.0, gt=0, le=120, description="total bound of one post")
-    allow_http: bool = Field(False, description="also post to http:// endpoints")
-    allow_private: tuple[str, ...] = Field((), description="host:port pairs inside the network that may be reached all the same")
-    rate_per_minute: int = Field(100, ge=1, description="posts a minute to one endpoint")
+    timeout_s: float = Field(default=15.0, gt=0, le=120, description="total bound of one post")
+    allow_http: bool = Field(default=False, description="also post to http:// endpoints")
+    allow_private: tuple[str, ...] = Field(default=(), description="host:port pairs inside the network that may be reached all the same")
+    rate_per_minute: int = Field(default=100, ge=1, description="posts a minute to one endpoint")
 
 
 class RetentionSettings(_Section):
     """How long things are kept."""
 
-    events_days: int = Field(30, ge=1, le=3650, description="partitions of events older than this are detached")
-    drop_detached: bool = Field(False, description="drop a detached partition instead of leaving it for the operator")
-    deliveries_days: int = Field(30, ge=1, le=3650, description="settled deliveries and attempts older than this are deleted")
+    events_days: int = Field(default=30, ge=1, le=3650, description="partitions of events older than this are detached")
+    drop_detached: bool = Field(default=False, description="drop a detached partition instead of leaving it for the operator")
+    deliveries_days: int = Field(default=30, ge=1, le=3650, description="settled deliveries and attempts older than this are deleted")
 
 
 class LogSettings(_Section):
     """What is logged and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal, JSON elsewhere")
+    format: Literal["auto", "console", "json"] = Field(default="auto", description="auto: console on a terminal, JSON elsewhere")
 
 
-class Settings(BaseSettings):
+class Settings(_Section):
     """All settings of one process."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
-
-    database: DatabaseSettings = DatabaseSettings()  # type: ignore[call-arg]
-    server: ServerSettings = ServerSettings()  # type: ignore[call-arg]
-    auth: AuthSettings = AuthSettings()  # type: ignore[call-arg]
-    relay: RelaySettings = RelaySettings()  # type: ignore[call-arg]
-    delivery: DeliverySettings = DeliverySettings()  # type: ignore[call-arg]
-    webhooks: WebhookSettings = WebhookSettings()  # type: ignore[call-arg]
-    retention: RetentionSettings = RetentionSettings()  # type: ignore[call-arg]
+    database: DatabaseSettings = DatabaseSettings()
+    server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()
+    relay: RelaySettings = RelaySettings()
+    delivery: DeliverySettings = DeliverySettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
-    packs: tuple[str, ...] = Field((), description="packs to load besides the installed ones, as module:name")
-    watch: tuple[dict[str, Any], ...] = Field((), description="watched tables, one [[watch]] table each")
-
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take only what `load_settings` merged: it knows the origin of each value."""
-        return (init_settings,)
+    packs: tuple[str, ...] = Field(default=(), description="packs to load besides the installed ones, as module:name")
+    watch: tuple[dict[str, Any], ...] = Field(default=(), description="watched tables, one [[watch]] table each")
 
 
 class Loaded(msgspec.Struct, frozen=True):

@@ -42,7 +42,7 @@ class HttpProtocols:
 
     def __call__(self) -> asyncio.Protocol:
         """Give the protocol of one new connection."""
-        protocol: asyncio.Protocol = self._config.http_protocol_class(  # type: ignore[call-arg,assignment]
+        protocol: asyncio.Protocol = self._config.http_protocol_class(  # type: ignore[call-arg]
             config=self._config, server_state=self._state, app_state=self._lifespan.state
         )
         return protocol

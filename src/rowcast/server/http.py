@@ -1,0 +1,120 @@
+"""The HTTP application: who may call, how an error looks, and the OpenAPI document."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Request, Response
+from litestar.connection import ASGIConnection
+from litestar.exceptions import HTTPException
+from litestar.handlers import BaseRouteHandler
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.router import Router
+
+from rowcast.core.errors import AuthenticationError, LimitExceededError, RowcastError
+from rowcast.core.telemetry import tell
+from rowcast.server.keys import ApiKey, require_scope
+
+REQUEST_LIMIT_BYTES = 256 * 1024
+_DOCS = "urn:rowcast:error:"
+_HTTP_CODES = {400: "input.invalid", 404: "input.not_found", 405: "input.method", 413: "input.too_large", 415: "input.media_type"}
+
+KeyFinder = Callable[[str], Awaitable[ApiKey]]
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An error as RFC 9457 says, with our stable `code`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+
+
+def problem_response(error: RowcastError) -> Response[Problem]:
+    """Give the answer that tells `error` to the caller."""
+    title = type(error).__name__.removesuffix("Error")
+    headers = {}
+    if isinstance(error, LimitExceededError):
+        headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+    if isinstance(error, AuthenticationError):
+        headers["www-authenticate"] = "Bearer"
+    return Response(
+        Problem(_DOCS + error.code, title, error.http_status, str(error), error.code),
+        status_code=error.http_status,
+        media_type="application/problem+json",
+        headers=headers,
+    )
+
+
+def needs(scope: str, find_key: KeyFinder) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]:
+    """Give a guard that lets only keys with `scope` through and leaves the key in the request's state."""
+
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        key = await find_key(bearer(connection.headers.get("authorization", "")))
+        require_scope(key, scope)
+        connection.state["key"] = key
+
+    return guard
+
+
+def bearer(header: str) -> str:
+    """Give the token of an Authorization header.
+
+    Raises:
+        AuthenticationError: `auth.missing`.
+    """
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise AuthenticationError("Send the API key as 'Authorization: Bearer rk_...'.")
+    return token.strip()
+
+
+def create_application(routes: Sequence[Router]) -> Litestar:
+    """Give the ASGI application that serves `routes`."""
+    return Litestar(
+        route_handlers=list(routes),
+        exception_handlers={
+            RowcastError: _on_refusal,
+            HTTPException: _on_http_error,
+            Exception: _on_crash,
+        },
+        openapi_config=OpenAPIConfig(title="rowcast", version="1", path="/api", render_plugins=[JsonRenderPlugin(path="/openapi.json")]),
+        request_max_body_size=REQUEST_LIMIT_BYTES,
+        logging_config=None,
+        debug=False,
+        pdb_on_exception=False,
+    )
+
+
+def _on_refusal(_: Request[Any, Any, Any], error: RowcastError) -> Response[Problem]:
+    return problem_response(error)
+
+
+def _on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    code = _HTTP_CODES.get(error.status_code, "input.invalid")
+    detail = _validation_text(error) or error.detail
+    return Response(
+        Problem(_DOCS + code, type(error).__name__, error.status_code, detail, code),
+        status_code=error.status_code,
+        media_type="application/problem+json",
+        headers=error.headers,
+    )
+
+
+def _validation_text(error: HTTPException) -> str:
+    """Say which fields are wrong: the library keeps them apart from its sentence."""
+    if not isinstance(error.extra, list):
+        return ""
+    return "; ".join(f"{item.get('key', '')}: {item.get('message', '')}" for item in error.extra if isinstance(item, dict))
+
+
+def _on_crash(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    tell("http.crashed", path=request.scope["path"][:200], error=type(error).__name__)
+    return Response(
+        Problem(_DOCS + "rowcast.error", "Internal error", 500, "An unexpected fault; it was logged. Try again.", "rowcast.error"),
+        status_code=500,
+        media_type="application/problem+json",
+    )
