@@ -150,6 +150,16 @@ class EmbeddedPostgres:
             guard.wait()
         self._process = self._guard = None
 
+    def hand_over(self) -> None:
+        """Let go of a running server without stopping it: it ends with the last holder of its pipe (`hold_pipe`)."""
+        for process in (self._process, self._guard):
+            if process is not None:
+                # Not ours to wait for any more; without this the interpreter warns of a child left running.
+                process.returncode = 0
+        self._process = self._guard = self._socket_folder = None
+        self._is_temporary = False
+        self._close()
+
     async def _try_start(self, port: int) -> bool:
         """Start once; False where the server gave up."""
         with self._folder.log.open("ab") as log:
@@ -197,13 +207,16 @@ class EmbeddedPostgres:
     async def _leave(self) -> None:
         """Undo `__aenter__` as far as it came."""
         await self.stop()
+        self._close()
+        for folder in (self._socket_folder, self._folder.path if self._is_temporary else None):
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _close(self) -> None:
         for descriptor in (self._pipe, self._lock):
             if descriptor is not None:
                 os.close(descriptor)
         self._pipe = self._lock = None
-        for folder in (self._socket_folder, self._folder.path if self._is_temporary else None):
-            if folder is not None:
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _end(

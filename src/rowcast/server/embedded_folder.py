@@ -94,7 +94,7 @@ def _check_reach(folder: DataFolder, programs: Programs) -> None:
     if programs.account is None:
         return
     folder.path.chmod(0o711)
-    probe = ["/bin/sh", "-c", 'cd "$1" && test -x "$2"', "sh", folder.path, programs.path("postgres")]
+    probe: list[str | Path] = ["/bin/sh", "-c", 'cd "$1" && test -x "$2"', "sh", folder.path, programs.path("postgres")]
     if not programs.run(probe).is_good:
         raise ConfigError(
             f"The server runs as user {programs.account.name}, who cannot enter {folder.path} or run {programs.folder}. "
@@ -139,11 +139,8 @@ def _initdb(programs: Programs, data: Path, password: Path) -> list[str | Path]:
     # PostgreSQL 17 brought a Unicode locale of its own; before it only "C" is on every machine.
     is_unicode = programs.major_version() >= 17
     locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if is_unicode else []
-    return [
-        programs.path("initdb"),
-        *("-D", data, "-U", "postgres", "--encoding=UTF8", "--locale=C", *locale),
-        *("--auth=scram-sha-256", f"--pwfile={password}"),
-    ]
+    words = ["-U", "postgres", "--encoding=UTF8", "--locale=C", *locale, "--auth=scram-sha-256", f"--pwfile={password}"]
+    return [programs.path("initdb"), "-D", data, *words]
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -18,6 +18,9 @@ _ACCOUNTS = ("postgres", "_postgres", "nobody")
 _PATIENCE_S = 120.0
 
 
+Words = Sequence[str] | Sequence[str | Path]
+
+
 class Account(msgspec.Struct, frozen=True):
     """The user and the group that own the data and run the server."""
 
@@ -43,22 +46,23 @@ class Programs(msgspec.Struct, frozen=True):
         """Give the path of one program."""
         return self.folder / name
 
-    def spawn(
-        self, command: Sequence[str | Path], *, stdin: int | None = None, stdout: int | IO[bytes] | None = None
-    ) -> subprocess.Popen[bytes]:
+    def spawn(self, command: Words, *, stdout: int | IO[bytes] | None = None) -> subprocess.Popen[bytes]:
         """Start a program in a session of its own, so that Ctrl-C in our terminal does not reach it before us."""
+        who = self.account
         return subprocess.Popen(
             [str(word) for word in command],
-            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL if stdout is None else stdout,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             env=_environment(os.environ),
             cwd="/",
-            **_identity(self.account),  # type: ignore[call-overload]
+            user=who.uid if who else None,
+            group=who.gid if who else None,
+            extra_groups=[] if who else None,
         )
 
-    def run(self, command: Sequence[str | Path]) -> Ended:
+    def run(self, command: Words) -> Ended:
         """Run a program to its end."""
         with self.spawn(command, stdout=subprocess.PIPE) as process:
             try:
@@ -114,10 +118,6 @@ def _account() -> Account | None:
         "Add one (useradd --system postgres), or run rowcast as an ordinary user.",
         code="config.embedded",
     )
-
-
-def _identity(account: Account | None) -> dict[str, object]:
-    return {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:
