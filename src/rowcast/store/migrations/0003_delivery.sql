@@ -17,20 +17,28 @@ create table rowcast.delivery (
     fence bigint not null default 0,
     leased_until timestamptz,
     leased_by text,
+    claimed_at timestamptz,
+    held text not null default '' check (held in ('', 'rate_limit', 'concurrency', 'breaker')),
     error text,
     fingerprint text,
     payload json,
     result json,
     replay_of bigint,
+    replayed_at timestamptz,
     created_at timestamptz not null default clock_timestamp(),
     settled_at timestamptz
 );
 
+-- The heads of the queue: of a whole sink, and of each tenant in it (fair turns when one tenant has a backlog).
 create index delivery_due on rowcast.delivery (sink, priority, due_at, id) where status = 'waiting';
-create index delivery_leased on rowcast.delivery (leased_until) where status = 'running';
-create index delivery_dead on rowcast.delivery (fingerprint, id) where status = 'dead';
-create index delivery_event on rowcast.delivery (event_id);
+create index delivery_turn on rowcast.delivery (sink, tenant_id, priority, due_at, id) where status = 'waiting';
+create index delivery_leased on rowcast.delivery (sink, leased_until) where status = 'running';
+create index delivery_held on rowcast.delivery (sink, tenant_id, key, id) where status = 'waiting' and held <> '';
+create index delivery_dead on rowcast.delivery (fingerprint, id) where status = 'dead' and replayed_at is null;
+create index delivery_event on rowcast.delivery (event_id) where event_id is not null;
 create index delivery_tenant on rowcast.delivery (tenant_id, id);
+-- Rows change status two times in milliseconds; dead versions at the head of the queue are what a claim pays for.
+alter table rowcast.delivery set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
 -- One attempt, identified by the claim (`fence`) that made it. `lost`: its worker never came back and the lease ran out.
 create table rowcast.attempt (
@@ -48,11 +56,13 @@ create table rowcast.attempt (
     primary key (delivery_id, fence)
 );
 
--- One rate limit each: the theoretical arrival time of the next permitted attempt (GCRA), by the database's clock.
+-- One rate limit each, by the database's clock: the theoretical arrival time of the next permitted attempt (GCRA),
+-- and the end of the line of deliveries that were put back because of it.
 create table rowcast.rate_limit (
     tenant_id text not null,
     key text not null,
     arrives_at timestamptz not null,
+    queued_until timestamptz not null default '-infinity',
     primary key (tenant_id, key)
 );
 
@@ -69,3 +79,104 @@ alter table rowcast.rate_limit force row level security;
 create policy engine on rowcast.rate_limit to current_user using (true) with check (true);
 create policy tenant on rowcast.rate_limit for select using (tenant_id = rowcast.current_tenant());
 grant select on rowcast.delivery, rowcast.attempt to rowcast_app;
+
+-- Of deliveries that a worker has just claimed, gives those that may run now; the others are put back, their attempt not counted.
+-- One caller at a time for each sink, and what it counts it reads after it has the lock: so the limits hold across all workers.
+-- Spacing and burst are those of `rate_limit.py`, in microseconds (0: no rate limit); concurrency 0: no limit.
+create function rowcast.admit(
+    sink text, ids bigint[], fences bigint[], spacing_us bigint[], bursts integer[], concurrency integer[], hold_s double precision
+) returns setof bigint
+language plpgsql
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+declare
+    asked_sink text := sink;
+    now_us bigint;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('rowcast.admit ' || asked_sink, 0));
+    now_us := (extract(epoch from clock_timestamp()) * 1000000)::bigint;
+    return query
+    with asked as materialized (
+        select d.id, d.fence, d.tenant_id, d.key, d.held = 'rate_limit' as is_again, a.spacing_us, a.burst, a.concurrency,
+               row_number() over (partition by d.tenant_id, d.key order by a.nr) as turn
+        from unnest(ids, fences, spacing_us, bursts, concurrency) with ordinality as a(id, fence, spacing_us, burst, concurrency, nr)
+        join rowcast.delivery d on d.id = a.id and d.fence = a.fence and d.status = 'running'
+    ), line as materialized (
+        select tenant_id, key, max(spacing_us) as spacing_us, max(burst) as burst, min(concurrency) as concurrency, count(*) as wanted
+        from asked group by tenant_id, key
+    ), busy as (
+        select d.tenant_id, d.key, count(*) as running
+        from rowcast.delivery d join line l on l.tenant_id = d.tenant_id and l.key = d.key and l.concurrency > 0
+        where d.sink = asked_sink and d.status = 'running' and not exists (select 1 from asked a where a.id = d.id)
+        group by d.tenant_id, d.key
+    ), room as (
+        select l.tenant_id, l.key, l.spacing_us, l.burst, r.queued_until,
+               case when l.concurrency > 0 then least(l.wanted, greatest(0, l.concurrency - coalesce(b.running, 0))) else l.wanted end as free,
+               greatest(now_us, coalesce((extract(epoch from r.arrives_at) * 1000000)::bigint, now_us)) as arrives_us
+        from line l
+        left join busy b on b.tenant_id = l.tenant_id and b.key = l.key
+        left join rowcast.rate_limit r on l.spacing_us > 0 and r.tenant_id = l.tenant_id and r.key = asked_sink || ' ' || l.key
+    ), granted as materialized (
+        select *, case when spacing_us = 0 then free else least(free, greatest(0,
+                   (now_us + (burst - 1) * spacing_us - arrives_us + spacing_us) / spacing_us)) end as runs
+        from room
+    ), over as materialized (
+        select a.id, a.fence, a.tenant_id, a.key, a.is_again, a.turn > g.free as is_crowded, g.spacing_us,
+               row_number() over (partition by a.tenant_id, a.key, a.is_again, a.turn > g.free order by a.turn) - 1 as place
+        from asked a join granted g on g.tenant_id = a.tenant_id and g.key = a.key where a.turn > g.runs
+    ), slot as materialized (
+        select g.tenant_id, g.key, g.spacing_us, g.arrives_us + g.runs * g.spacing_us as arrives_us, o.newcomers,
+               to_timestamp((g.arrives_us + (g.runs - g.burst + 1) * g.spacing_us) / 1e6) as next_at,
+               greatest(g.queued_until, to_timestamp((g.arrives_us + (g.runs - g.burst + 1 + o.again) * g.spacing_us) / 1e6)) as tail_at
+        from granted g cross join lateral (
+            select count(*) filter (where is_again) as again, count(*) filter (where not is_again) as newcomers
+            from over o where o.tenant_id = g.tenant_id and o.key = g.key and not o.is_crowded) o
+        where g.spacing_us > 0
+    ), stored as (
+        insert into rowcast.rate_limit as r (tenant_id, key, arrives_at, queued_until)
+        select tenant_id, asked_sink || ' ' || key, to_timestamp(arrives_us / 1e6),
+               case when newcomers > 0 then tail_at + make_interval(secs => newcomers * spacing_us / 1e6) else '-infinity' end
+        from slot
+        on conflict (tenant_id, key) do update
+        set arrives_at = excluded.arrives_at, queued_until = greatest(r.queued_until, excluded.queued_until)
+    ), put_back as (
+        update rowcast.delivery d
+        set status = 'waiting', attempt = d.attempt - 1, leased_until = null, leased_by = null,
+            held = case when o.is_crowded then 'concurrency' else 'rate_limit' end,
+            due_at = case when o.is_crowded then clock_timestamp() + make_interval(secs => hold_s)
+                          when o.is_again then s.next_at + make_interval(secs => o.place * o.spacing_us / 1e6)
+                          else s.tail_at + make_interval(secs => o.place * o.spacing_us / 1e6) end
+        from over o left join slot s on s.tenant_id = o.tenant_id and s.key = o.key
+        where d.id = o.id and d.fence = o.fence and d.status = 'running'
+    )
+    select a.id from asked a join granted g on g.tenant_id = a.tenant_id and g.key = a.key where a.turn <= g.runs order by a.turn, a.id;
+end
+$$;
+
+-- Makes deliveries that were put back by a concurrency limit or an open breaker due at once; gives how many.
+-- Under the lock of `admit`, so that none is put back unseen while the place it waits for becomes free.
+create function rowcast.call_forward(sink text, tenant_ids text[], keys text[], places integer[], reason text) returns bigint
+language plpgsql
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+declare
+    asked_sink text := sink;
+    called bigint;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('rowcast.admit ' || asked_sink, 0));
+    update rowcast.delivery d set due_at = clock_timestamp()
+    where d.status = 'waiting' and d.id = any(array(
+        select h.id from unnest(tenant_ids, keys, places) as a(tenant_id, key, places)
+        cross join lateral (
+            select w.id from rowcast.delivery w
+            where w.sink = asked_sink and w.tenant_id = a.tenant_id and w.key = a.key
+              and w.status = 'waiting' and w.held <> '' and w.held = reason and w.due_at > now()
+            order by w.id limit a.places for update skip locked) h));
+    get diagnostics called = row_count;
+    return called;
+end
+$$;
+
+revoke execute on function rowcast.admit, rowcast.call_forward from public;
