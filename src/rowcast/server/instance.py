@@ -23,6 +23,7 @@ class Instance(msgspec.Struct, frozen=True):
     database_url: str
     anon_key: str
     service_key: str
+    user_token: str
     api_key: str
     tenant_id: str
     data_folder: str

@@ -36,6 +36,10 @@ class ServerSettings(_Section):
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=7400, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    roles: tuple[Literal["gateway", "relay", "delivery"], ...] = Field(
+        default=("gateway", "relay", "delivery"),
+        description="what this process does: gateway (HTTP and sockets), relay (events), delivery (webhooks and jobs)",
+    )
     shutdown_grace_s: float = Field(default=10.0, ge=0, le=600, description="how long SIGTERM lets work in flight finish")
     public_url: str | None = Field(default=None, description="how the outside reaches this server, for links and examples")
 
@@ -221,7 +225,7 @@ def _read_secret(variable: str, path: str) -> str:
 
 def _listed(name: str, text: str) -> object:
     """Lists come as comma-separated text: `ROWCAST_PACKS=shop.events:pack,other:pack`."""
-    if name in ("packs", "webhooks.allow_private"):
+    if name in ("packs", "webhooks.allow_private", "server.roles"):
         return tuple(item.strip() for item in text.split(",") if item.strip())
     return text
 

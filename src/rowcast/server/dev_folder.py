@@ -1,0 +1,52 @@
+"""What `rowcast dev` keeps between starts: its data folder and the keys it made the first time."""
+
+import os
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from rowcast.core.codec import decode_json
+from rowcast.core.errors import ConfigError, InvalidInputError
+from rowcast.webhooks.signature import new_secret
+
+FILE_NAME = "keys.json"
+# The secret that public test keys of the stock clients are signed with, so that public test suites run against a
+# development server. `rowcast serve` refuses it.
+DEVELOPMENT_JWT_SECRET = "super-secret-jwt-token-with-at-least-32-characters-long"  # noqa: S105 - public on purpose
+
+
+class DevelopmentKeys(msgspec.Struct, frozen=True):
+    """Keys that stay the same between starts, so that a copied line keeps working."""
+
+    api_key: str
+    webhook_secret: str
+
+
+def prepare_folder(folder: Path) -> Path:
+    """Make the data folder, readable by its owner only, and give its absolute path.
+
+    Raises:
+        ConfigError: `config.data_folder`, when it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"The data folder {folder} cannot be made: {error}. Name another with --data.", code="config.data_folder"
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"The data folder {folder} cannot be written. Name another with --data.", code="config.data_folder")
+    return folder.resolve()
+
+
+def development_keys(folder: Path) -> DevelopmentKeys:
+    """Give the keys of this folder; make them the first time."""
+    file = folder / FILE_NAME
+    try:
+        return decode_json(file.read_bytes(), DevelopmentKeys)
+    except (OSError, InvalidInputError):
+        keys = DevelopmentKeys(f"rk_dev_{secrets.token_urlsafe(24)}", new_secret())
+        file.touch(mode=0o600)
+        file.write_bytes(msgspec.json.encode(keys))
+        return keys

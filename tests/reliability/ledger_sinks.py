@@ -1,0 +1,110 @@
+"""The receiving side of a ledger run: a webhook receiver and one stock-protocol socket for each tenant."""
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+
+from tests.reliability.ledger_check import Arrived
+
+
+class Arrivals:
+    """What arrived, in order, from any thread."""
+
+    def __init__(self) -> None:
+        self._items: list[Arrived] = []
+        self._lock = threading.Lock()
+
+    def add(self, sink: str, tenant: str, envelope: dict[str, Any]) -> None:
+        payload = envelope["payload"]
+        item = Arrived(
+            sink, tenant, envelope["tenantId"], payload["key"], payload["number"], envelope["id"], time.monotonic()
+        )  # fmt: skip
+        with self._lock:
+            self._items.append(item)
+
+    def items(self) -> list[Arrived]:
+        with self._lock:
+            return list(self._items)
+
+
+class WebhookReceiver:
+    """Answers 204 to every post; the path names the tenant whose endpoint it is."""
+
+    def __init__(self, arrivals: Arrivals) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            timeout = 60
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                arrivals.add("webhooks", self.path.strip("/"), body["data"])
+                self.send_response(204)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, name="receiver", daemon=True)
+
+    def __enter__(self) -> "WebhookReceiver":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class SocketListener:
+    """Stays joined to one tenant's topic, through reconnects, until told to stop."""
+
+    def __init__(self, url: str, token: str, tenant: str, arrivals: Arrivals) -> None:
+        self._url, self._token, self._tenant, self._arrivals = url, token, tenant, arrivals
+        self._stopped = threading.Event()
+        self.joined = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"socket-{tenant}", daemon=True)
+
+    def __enter__(self) -> "SocketListener":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._listen()
+            except (OSError, WebSocketException):
+                time.sleep(0.2)
+
+    def _listen(self) -> None:
+        topic = f"realtime:tenant:{self._tenant}"
+        config = {"private": True, "broadcast": {"self": False}}
+        join = {"topic": topic, "event": "phx_join", "ref": "1", "join_ref": "1", "payload": {"config": config, "access_token": self._token}}
+        with connect(f"{self._url}/websocket?apikey={self._token}&vsn=1.0.0", open_timeout=10, close_timeout=1) as socket:
+            socket.send(json.dumps(join))
+            next_heartbeat = time.monotonic() + 10
+            while not self._stopped.is_set():
+                if time.monotonic() > next_heartbeat:
+                    socket.send('{"topic":"phoenix","event":"heartbeat","payload":{},"ref":"h"}')
+                    next_heartbeat += 10
+                try:
+                    self._take(json.loads(socket.recv(timeout=0.5)))
+                except TimeoutError:
+                    continue
+
+    def _take(self, frame: dict[str, Any]) -> None:
+        if frame["event"] == "phx_reply" and frame["payload"]["status"] == "ok":
+            self.joined.set()
+        if frame["event"] == "broadcast":
+            self._arrivals.add("realtime", self._tenant, frame["payload"]["payload"])
