@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import resources
 
 import msgspec
 
-from rowcast.core.errors import ConfigError
-from rowcast.store.pool import Connection
+from rowcast.core.errors import ConfigError, StoreError
+from rowcast.core.telemetry import tell
+from rowcast.store.pool import Connection, connect
 from rowcast.store.sql import load_queries
 
 OLDEST_POSTGRES = 150_000
@@ -51,7 +53,8 @@ def pending_migrations(shipped: Sequence[Migration], applied: dict[str, str]) ->
             )
         if known[name].checksum != checksum:
             raise ConfigError(
-                f"Migration {name} was changed after the database had it. Restore the shipped file.", code="config.schema"
+                f"Migration {name} was changed after the database had it. Restore the shipped file.",
+                code="config.schema",
             )
     return tuple(migration for migration in shipped if migration.name not in applied)
 
@@ -65,6 +68,48 @@ async def applied_migrations(connection: Connection) -> dict[str, str]:
     return {row["name"]: row["checksum"] for row in await connection.fetch(queries["applied_migrations"])}
 
 
+async def plan_migrations(connection: Connection) -> tuple[Migration, ...]:
+    """Give what `migrate` would run now; changes nothing.
+
+    Raises:
+        ConfigError: `config.postgres_version` for a server older than 15, `config.schema` for a changed migration.
+    """
+    await check_version(connection)
+    return pending_migrations(load_migrations(), await applied_migrations(connection))
+
+
+def render_migrations(migrations: Sequence[Migration]) -> str:
+    """Give the SQL that runs `migrations` and records them, for another tool to run: psql, Django, Alembic, Supabase."""
+    if not migrations:
+        return "-- Nothing to run: the schema is up to date.\n"
+    prepare = load_queries(_QUERIES)["make_migration_table"].text
+    pieces = [f"{prepare};\n", *(_render_migration(migration) for migration in migrations)]
+    return "\n".join(pieces)
+
+
+def _render_migration(migration: Migration) -> str:
+    """The name and the checksum are words of ours, so that they can stand in quotes as they are."""
+    record = f"insert into rowcast.migration (name, checksum) values ('{migration.name}', '{migration.checksum}');"
+    return f"-- {migration.name}\nbegin;\n{migration.script.rstrip()}\n{record}\ncommit;\n"
+
+
+async def migrate_database(dsn: str, *, timeout_s: float = 600.0) -> tuple[str, ...]:
+    """Bring the schema of a database up to date over a connection of its own, and give what was run.
+
+    Args:
+        dsn: `postgresql://...`; its user becomes the owner of the schema.
+        timeout_s: Bound of each migration, and of the wait for another process that migrates.
+    Raises:
+        StoreUnavailableError: `store.unavailable` or `store.timeout`.
+        ConfigError: `config.database`, `config.postgres_version` or `config.schema`.
+    """
+    connection = await connect(dsn, timeout_s=timeout_s)
+    try:
+        return await migrate(connection)
+    finally:
+        await connection.close()
+
+
 async def migrate(connection: Connection) -> tuple[str, ...]:
     """Run what is still to be run and give the names; several processes may call it at once.
 
@@ -73,18 +118,26 @@ async def migrate(connection: Connection) -> tuple[str, ...]:
     """
     queries = load_queries(_QUERIES)
     await check_version(connection)
-    done: list[str] = []
     await connection.execute(queries["lock_migrations"])
     try:
         await connection.run_script(queries["make_migration_table"].text)
-        for migration in pending_migrations(load_migrations(), await applied_migrations(connection)):
-            async with connection.transaction():
-                await connection.run_script(migration.script)
-                await connection.execute(queries["record_migration"], name=migration.name, checksum=migration.checksum)
-            done.append(migration.name)
+        return await _run_pending(connection)
     finally:
-        await connection.execute(queries["unlock_migrations"])
-    return tuple(done)
+        # A connection that is gone has let go of the lock by itself.
+        with suppress(StoreError):
+            await connection.execute(queries["unlock_migrations"])
+
+
+async def _run_pending(connection: Connection) -> tuple[str, ...]:
+    pending = pending_migrations(load_migrations(), await applied_migrations(connection))
+    for migration in pending:
+        async with connection.transaction():
+            await connection.run_script(migration.script)
+            await connection.execute(
+                load_queries(_QUERIES)["record_migration"], name=migration.name, checksum=migration.checksum
+            )
+        tell("store.migrated", name=migration.name)
+    return tuple(migration.name for migration in pending)
 
 
 async def check_version(connection: Connection) -> int:

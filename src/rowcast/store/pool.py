@@ -2,28 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol, Self
 
 import asyncpg
 import msgspec
 
-from rowcast.core.errors import ConfigError, StoreUnavailableError
-from rowcast.store.sql import Query
+from rowcast.core.errors import StoreError
+from rowcast.store.failures import Explained, ExplainedConnect
+from rowcast.store.sql import Query, load_queries
 
 Row = Mapping[str, Any]
-
-_UNREACHABLE = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-)
 
 
 class Session(Protocol):
@@ -43,7 +32,12 @@ class Session(Protocol):
 
 
 class Connection:
-    """One connection, inside or outside a transaction. Every wait is bounded by `timeout_s`."""
+    """One connection, inside or outside a transaction. Every wait is bounded by `timeout_s`.
+
+    The driver's errors come out as those of `core/errors`: `StoreUnavailableError` where the server is gone or silent,
+    `StoreError` `store.contended` where trying again helps, `ConflictError` for a value that is taken, and what our SQL
+    functions refuse under its own code. Anything else is a fault in our own SQL and comes out as it is.
+    """
 
     __slots__ = ("_timeout_s", "driver")
 
@@ -54,37 +48,54 @@ class Connection:
 
     async def fetch(self, query: Query, /, **values: object) -> Sequence[Row]:
         """Give all rows."""
-        with _unavailable():
+        with Explained(self.driver):
             rows: Sequence[Row] = await self.driver.fetch(query.text, *query.bind(**values), timeout=self._timeout_s)
             return rows
 
     async def fetch_one(self, query: Query, /, **values: object) -> Row | None:
         """Give the first row, or None."""
-        with _unavailable():
+        with Explained(self.driver):
             row: Row | None = await self.driver.fetchrow(query.text, *query.bind(**values), timeout=self._timeout_s)
             return row
 
     async def execute(self, query: Query, /, **values: object) -> str:
         """Run a statement without rows; gives the command tag."""
-        with _unavailable():
+        with Explained(self.driver):
             return str(await self.driver.execute(query.text, *query.bind(**values), timeout=self._timeout_s))
 
     async def execute_many(self, query: Query, rows: Iterable[Mapping[str, object]]) -> None:
-        """Run a statement once for each mapping, in one round trip."""
-        with _unavailable():
-            await self.driver.executemany(query.text, [query.bind(**row) for row in rows], timeout=self._timeout_s)
+        """Run a statement once for each mapping, in one round trip; all or none of them happen."""
+        values = [query.bind(**row) for row in rows]
+        with Explained(self.driver):
+            await self.driver.executemany(query.text, values, timeout=self._timeout_s)
 
     async def run_script(self, script: str) -> None:
         """Run several statements that take no parameters: a migration, a fixture."""
-        with _unavailable():
+        with Explained(self.driver):
             await self.driver.execute(script, timeout=self._timeout_s)
+
+    async def close(self) -> None:
+        """Close politely for a second, then cut. Never raises."""
+        try:
+            await self.driver.close(timeout=1.0)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            self.driver.terminate()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Self]:
-        """Commit at the end of the block, roll back on an error or a cancellation."""
-        with _unavailable():
-            async with self.driver.transaction():
-                yield self
+        """Commit at the end of the block, roll back on an error or a cancellation. Inside another one: a savepoint."""
+        transaction = self.driver.transaction()
+        with Explained(self.driver):
+            await transaction.start()
+        try:
+            yield self
+        except BaseException:
+            # Where even this fails the connection is gone, and the server rolls back by itself.
+            with suppress(StoreError), Explained(self.driver):
+                await transaction.rollback()
+            raise
+        with Explained(self.driver):
+            await transaction.commit()
 
 
 class Database:
@@ -99,10 +110,15 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """Lend one connection."""
-        with _unavailable():
-            async with self._pool.acquire(timeout=self._timeout_s) as driver:
-                yield Connection(driver, timeout_s=self._timeout_s)
+        """Lend one connection; it comes back clean, or it is closed."""
+        with Explained():
+            driver = await self._pool.acquire(timeout=self._timeout_s)
+        try:
+            yield Connection(driver, timeout_s=self._timeout_s)
+        finally:
+            # What the block did is done. A connection that cannot be cleaned is closed by the pool and made anew.
+            with suppress(StoreError), Explained():
+                await self._pool.release(driver, timeout=self._timeout_s)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -114,9 +130,7 @@ class Database:
     async def as_tenant(self, tenant_id: str) -> AsyncIterator[Connection]:
         """Lend a transaction that sees one tenant only: row-level security decides, not our queries."""
         async with self.transaction() as connection:
-            await connection.driver.execute(
-                "select set_config('role', 'rowcast_app', true), set_config('rowcast.tenant_id', $1, true)", tenant_id
-            )
+            await connection.execute(load_queries("rowcast.store")["speak_for_tenant"], tenant_id=tenant_id)
             yield connection
 
     async def fetch(self, query: Query, /, **values: object) -> Sequence[Row]:
@@ -136,7 +150,7 @@ class Database:
 
 
 class PoolSettings(msgspec.Struct, frozen=True):
-    """Size and patience of a pool. `lease_s` ends a session that stands still, so that a frozen process holds nothing."""
+    """Size and patience of a pool. `timeout_s` bounds the wait for a free connection and each statement."""
 
     min_size: int = 1
     max_size: int = 8
@@ -162,28 +176,35 @@ async def open_database(dsn: str, settings: PoolSettings | None = None) -> Async
 
 
 async def connect(dsn: str, *, settings: dict[str, str] | None = None, timeout_s: float = 30.0) -> Connection:
-    """Open one connection outside any pool; the caller closes `connection.driver`.
+    """Open one connection outside any pool; the caller closes it (`Connection.close`).
 
     Args:
         dsn: `postgresql://...`.
         settings: Server settings of the session, such as `idle_session_timeout`.
         timeout_s: Bound of the connect and of each query, in seconds.
     Raises:
-        StoreUnavailableError: `store.unavailable`.
-        ConfigError: `config.database`.
+        StoreUnavailableError: `store.unavailable`, when the server cannot be reached.
+        ConfigError: `config.database`, when it refuses us or the URL cannot be read.
     """
-    with _refused(), _unavailable():
-        driver = await asyncpg.connect(dsn, timeout=timeout_s, server_settings=settings or {})
+    with ExplainedConnect():
+        driver = await asyncpg.connect(
+            dsn,
+            timeout=timeout_s,
+            command_timeout=timeout_s,
+            server_settings={"application_name": "rowcast", **(settings or {})},
+        )
     return Connection(driver, timeout_s=timeout_s)
 
 
 async def _create_pool(dsn: str, settings: PoolSettings) -> Any:
-    with _refused(), _unavailable():
+    with ExplainedConnect():
         return await asyncpg.create_pool(
             dsn,
             min_size=settings.min_size,
             max_size=settings.max_size,
             timeout=settings.connect_timeout_s,
+            # Bounds what the driver sends by itself, too: begin, commit, rollback, reset.
+            command_timeout=settings.timeout_s,
             server_settings={"application_name": settings.application_name},
         )
 
@@ -195,32 +216,3 @@ async def _close(pool: Any) -> None:
             await pool.close()
     except TimeoutError:
         pool.terminate()
-
-
-class _unavailable:  # noqa: N801 - reads as a statement where it is used
-    """Turn "cannot talk to the server" into `StoreUnavailableError`; let every other error through."""
-
-    __slots__ = ()
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, _UNREACHABLE) and not isinstance(error, asyncpg.InvalidPasswordError):
-            raise StoreUnavailableError(
-                f"The database cannot be reached ({type(error).__name__}: {error}). Check that it runs; rowcast tries again."
-            ) from error
-
-
-class _refused:  # noqa: N801 - reads as a statement where it is used
-    """Turn "the server refuses us" into `ConfigError`."""
-
-    __slots__ = ()
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)):
-            raise ConfigError(
-                f"The database refuses the connection: {error}. Check user, password and name in the setting database.url.",
-                code="config.database",
-            ) from error

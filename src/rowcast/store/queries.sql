@@ -30,3 +30,7 @@ select name, checksum from rowcast.migration order by name;
 -- name: record_migration
 -- Written in the transaction that ran it.
 insert into rowcast.migration (name, checksum) values (:name, :checksum);
+
+-- name: speak_for_tenant
+-- From here to the end of the transaction row-level security shows one tenant.
+select set_config('role', 'rowcast_app', true), set_config('rowcast.tenant_id', :tenant_id, true);
