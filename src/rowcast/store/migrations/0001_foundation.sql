@@ -11,6 +11,8 @@ exception
 end
 $$;
 
+-- An owner that is no superuser must be a member to speak for one tenant (`set role`).
+grant rowcast_app to current_user;
 grant usage on schema rowcast to rowcast_app;
 
 -- The tenant that this session speaks for; null where it speaks for all of them.
@@ -19,16 +21,13 @@ language sql stable parallel safe
 set search_path = pg_catalog
 as $$ select nullif(current_setting('rowcast.tenant_id', true), '') $$;
 
--- A UUIDv7 of a given moment (RFC 9562): 48 bits of milliseconds, then noise. PostgreSQL 18 has its own, 15 to 17 have not.
+-- A UUIDv7 of a given moment (RFC 9562): 48 bits of milliseconds, then the noise of a random UUID from its version on.
+-- PostgreSQL 18 has its own, 15 to 17 have not. No `set search_path`: only without it is the body inlined where it is called.
 create function rowcast.uuid7(at timestamptz default clock_timestamp()) returns uuid
 language sql volatile parallel safe
-set search_path = pg_catalog
 as $$
-    select encode(
-        set_bit(set_bit(
-            overlay(uuid_send(gen_random_uuid())
-                    placing substring(int8send((extract(epoch from at) * 1000)::bigint) from 3) from 1 for 6),
-            52, 1), 53, 1), 'hex')::uuid
+    select (pg_catalog.lpad(pg_catalog.to_hex((pg_catalog.date_part('epoch', at) * 1000)::bigint), 12, '0')
+            || '7' || pg_catalog.substr(pg_catalog.gen_random_uuid()::text, 16))::uuid
 $$;
 
 -- The smallest UUID of a moment: the bound of a partition.

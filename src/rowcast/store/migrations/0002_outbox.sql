@@ -14,7 +14,7 @@ create table rowcast.event (
     version integer not null default 1 check (version >= 1),
     occurred_at timestamptz not null,
     created_at timestamptz not null default clock_timestamp(),
-    payload json not null check (octet_length(payload::text) <= 65536),
+    payload json not null,
     traceparent text,
     topic text,
     shard smallint not null generated always as
@@ -105,7 +105,7 @@ as $$
 declare
     size_bytes integer := octet_length(payload::text);
     event_id uuid := coalesce(id, rowcast.uuid7());
-    speaks_for text := rowcast.current_tenant();
+    speaks_for text := nullif(current_setting('rowcast.tenant_id', true), '');
 begin
     if tenant_id is null or tenant_id = '' then
         raise exception 'input.tenant_missing: every event belongs to one tenant; pass tenant_id' using errcode = 'RC400';
@@ -124,6 +124,9 @@ begin
     if payload is null then
         raise exception 'input.payload_missing: the payload is null; pass an object, at least {}' using errcode = 'RC400';
     end if;
+    if version < 1 then
+        raise exception 'input.version: the version is % and must be 1 or more', version using errcode = 'RC400';
+    end if;
     if id is not null and (get_byte(uuid_send(id), 6) >> 4) <> 7 then
         raise exception 'input.event_id: the event id % is not a UUIDv7; leave it out, or make one with rowcast.uuid7()', id
             using errcode = 'RC400';
@@ -133,6 +136,14 @@ begin
             using errcode = 'RC413';
     elsif size_bytes > 32768 then
         raise warning 'outbox.payload_large: the payload has % bytes; from 65537 on it is refused', size_bytes;
+    end if;
+    -- PostgreSQL stores this character in json and then cannot read the payload's texts.
+    if position('\u0000' in payload::text) > 0 then
+        begin
+            perform payload::jsonb;
+        exception when untranslatable_character then
+            raise exception 'input.payload: the payload has a text with the character U+0000; leave it out' using errcode = 'RC400';
+        end;
     end if;
     if id is null then
         insert into rowcast.event (id, tenant_id, aggregate_type, aggregate_id, event_type, version, occurred_at, payload, traceparent, topic)
@@ -181,9 +192,11 @@ revoke execute on function rowcast.emit from public;
 grant execute on function rowcast.emit_json, rowcast.emit, rowcast.uuid7, rowcast.current_tenant to rowcast_app;
 
 -- Makes the partitions of one day. Rows that the default partition took in meanwhile are moved into them.
+-- Callable by several at once. Where a long query is in the way it gives up after five seconds: call it again later.
 create function rowcast.make_partition(day date) returns void
 language plpgsql
 set search_path = pg_catalog
+set lock_timeout = '5s'
 as $$
 declare
     first_id uuid := rowcast.uuid7_floor(day::timestamp at time zone 'utc');
@@ -192,25 +205,22 @@ declare
     parent text;
     key text;
     columns text;
-    strays boolean;
 begin
+    perform pg_advisory_xact_lock(hashtextextended('rowcast.make_partition', 0));
     foreach parent in array array['event', 'event_state'] loop
         continue when to_regclass(format('rowcast.%I', parent || '_' || suffix)) is not null;
         key := case parent when 'event' then 'id' else 'event_id' end;
         execute format('create table rowcast.%I (like rowcast.%I including defaults including constraints including generated)',
                        parent || '_' || suffix, parent);
-        execute format('select exists (select 1 from rowcast.%I where %I >= %L and %I < %L)',
-                       parent || '_default', key, first_id, key, next_id) into strays;
-        if strays then
-            execute format('lock table rowcast.%I in access exclusive mode', parent || '_default');
-            execute format('alter table rowcast.%I disable trigger user', parent || '_default');
-            select string_agg(quote_ident(attname), ', ' order by attnum) into columns from pg_attribute
-            where attrelid = format('rowcast.%I', parent)::regclass and attnum > 0 and not attisdropped and attgenerated = '';
-            execute format('with moved as (delete from rowcast.%1$I where %2$I >= %3$L and %2$I < %4$L returning %5$s)
-                            insert into rowcast.%6$I (%5$s) select %5$s from moved',
-                           parent || '_default', key, first_id, next_id, columns, parent || '_' || suffix);
-            execute format('alter table rowcast.%I enable trigger user', parent || '_default');
-        end if;
+        -- Attaching needs this lock anyway; taken before the move, no row can slip in between.
+        execute format('lock table rowcast.%I in access exclusive mode', parent || '_default');
+        execute format('alter table rowcast.%I disable trigger user', parent || '_default');
+        select string_agg(quote_ident(attname), ', ' order by attnum) into columns from pg_attribute
+        where attrelid = format('rowcast.%I', parent)::regclass and attnum > 0 and not attisdropped and attgenerated = '';
+        execute format('with moved as (delete from rowcast.%1$I where %2$I >= %3$L and %2$I < %4$L returning %5$s)
+                        insert into rowcast.%6$I (%5$s) select %5$s from moved',
+                       parent || '_default', key, first_id, next_id, columns, parent || '_' || suffix);
+        execute format('alter table rowcast.%I enable trigger user', parent || '_default');
         execute format('alter table rowcast.%I attach partition rowcast.%I for values from (%L) to (%L)',
                        parent, parent || '_' || suffix, first_id, next_id);
     end loop;

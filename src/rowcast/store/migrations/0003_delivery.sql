@@ -144,7 +144,7 @@ begin
         update rowcast.delivery d
         set status = 'waiting', attempt = d.attempt - 1, leased_until = null, leased_by = null,
             held = case when o.is_crowded then 'concurrency' else 'rate_limit' end,
-            due_at = case when o.is_crowded then clock_timestamp() + make_interval(secs => hold_s)
+            due_at = case when o.is_crowded then clock_timestamp() + make_interval(secs => hold_s * (1 + o.place / 50.0))
                           when o.is_again then s.next_at + make_interval(secs => o.place * o.spacing_us / 1e6)
                           else s.tail_at + make_interval(secs => o.place * o.spacing_us / 1e6) end
         from over o left join slot s on s.tenant_id = o.tenant_id and s.key = o.key
