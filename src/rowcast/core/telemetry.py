@@ -10,7 +10,7 @@ Listener = Callable[[str, Mapping[str, Value]], None]
 _LISTENERS: list[Listener] = []
 
 
-def tell(name: str, **facts: Value) -> None:
+def tell(name: str, /, **facts: Value) -> None:
     """Tell every listener that `name` happened. Never raises, never waits.
 
     Args:
