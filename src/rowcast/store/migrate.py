@@ -136,7 +136,7 @@ async def _run_pending(connection: Connection) -> tuple[str, ...]:
             await connection.execute(
                 load_queries(_QUERIES)["record_migration"], name=migration.name, checksum=migration.checksum
             )
-        tell("store.migrated", name=migration.name)
+        tell("store.migrated", migration=migration.name)
     return tuple(migration.name for migration in pending)
 
 
