@@ -1,0 +1,270 @@
+"""Who a token speaks for, and which topics that opens. Default: nothing.
+
+The texts are those of the stock server: clients and people recognise them.
+"""
+
+import json
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+import jwt
+import msgspec
+
+from rowcast.core.codec import encode_json
+from rowcast.core.errors import ConfigError, InvalidTopicError
+from rowcast.core.ids import TENANT_ID_PATTERN
+from rowcast.core.topic import parse_topic
+from rowcast.realtime.messages import TopicKey
+
+DEFAULT_TENANT = "default"
+TOKEN_LIMIT_BYTES = 8192
+SECRET_LEAST_BYTES = 32
+SERVICE_ROLE = "service_role"
+_ALGORITHMS = ("HS256", "HS384", "HS512")
+_LATEST_EXP = 10**12
+_SKEW_S = 30
+_KEPT_TOKENS = 1024
+# Exactly three parts of unpadded base64url: what the library would also take is refused.
+_SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z")
+
+_NOT_A_JWT = "The token provided is not a valid JWT"
+_MISSING_FIELDS = "Fields `role` and `exp` are required in JWT"
+_WRONG_SIGNATURE = "Failed to validate JWT signature"
+_WRONG_EXPIRY = "Token expiration time is invalid"
+
+RefusalCode = Literal["expired", "missing_fields", "expiry", "malformed", "signature", "signer"]
+_REASON_CODES: dict[RefusalCode, str] = {
+    "expired": "InvalidJWTToken",
+    "missing_fields": "InvalidJWTToken",
+    "expiry": "InvalidJWTToken",
+    "malformed": "MalformedJWT",
+    "signature": "JwtSignatureError",
+    "signer": "JwtSignerError",
+}
+_UPGRADE_TEXTS: dict[RefusalCode, str] = {"expired": "Token has expired", "expiry": _NOT_A_JWT}
+
+
+class Claims(msgspec.Struct, frozen=True):
+    """What of a valid token matters here. `expires_at_s` counts seconds since 1970."""
+
+    role: str
+    expires_at_s: int
+    tenant_id: str | None = None
+
+    @property
+    def is_service(self) -> bool:
+        """Tell whether it is the key of a server, not of a person."""
+        return self.role == SERVICE_ROLE
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a token is not taken, in the words of each place where that is said."""
+
+    code: RefusalCode
+    text: str
+
+    @property
+    def reason(self) -> str:
+        """Give the reason in the reply to a join."""
+        return f"{_REASON_CODES[self.code]}: {self.text}"
+
+    @property
+    def upgrade_text(self) -> str:
+        """Give the error of an upgrade that is refused."""
+        return _UPGRADE_TEXTS.get(self.code, self.text)
+
+    @property
+    def system_text(self) -> str:
+        """Give the `system` message that goes before the end of a channel."""
+        return ":signature_error" if self.code == "signature" else self.text
+
+
+class Authorizer:
+    """Checks tokens against one secret and decides which topics they open."""
+
+    __slots__ = ("_kept", "_key", "_tenant_path")
+
+    def __init__(self, *, secret: str, tenant_claim: str = "tenant_id") -> None:
+        """Take the HMAC secret, and the claim that names the tenant; dots reach inside (`app_metadata.tenant_id`).
+
+        Raises:
+            ConfigError: `config.jwt_secret`, when the secret is shorter than 32 bytes.
+        """
+        self._key = _checked_secret(secret)
+        self._tenant_path = (tenant_claim,) if "." not in tenant_claim else (tenant_claim, *tenant_claim.split("."))
+        self._kept: OrderedDict[str, Claims] = OrderedDict()
+
+    def check(self, token: str, *, now: datetime) -> Claims | Refusal:
+        """Give the claims of a token, or why it is refused."""
+        kept = self._kept.get(token)
+        claims = kept or self._read(token, now.timestamp())
+        if isinstance(claims, Refusal):
+            return claims
+        if claims.expires_at_s <= now.timestamp():
+            return expired(claims, now=now)
+        if kept is None:
+            self._keep(token, claims)
+        return claims
+
+    def topic_key(self, claims: Claims, topic: str) -> TopicKey | None:
+        """Give the private namespace in which `claims` may join `topic`; None when they may not.
+
+        A topic `tenant:<id>...` opens to that tenant only. Any other private topic is the one of the token's own
+        tenant: two tenants that use one name never meet.
+        """
+        tenant_id = claims.tenant_id
+        if topic.startswith("tenant:"):
+            named = _named_tenant(topic)
+            if named is None or (named != tenant_id and not (tenant_id is None and claims.is_service)):
+                return None
+            return TopicKey(named, True, topic)
+        if tenant_id is None and claims.is_service:
+            tenant_id = DEFAULT_TENANT
+        return None if tenant_id is None else TopicKey(tenant_id, True, topic)
+
+    def may_broadcast(self, claims: Claims, key: TopicKey) -> bool:
+        """Tell whether a client may broadcast where it has joined: not on `tenant:` topics, where rowcast speaks."""
+        return not (key.is_private and key.topic.startswith("tenant:")) or claims.is_service
+
+    def _keep(self, token: str, claims: Claims) -> None:
+        """Remember a token: thousands of sockets bring the same anonymous one. Its expiry is looked at each time."""
+        self._kept[token] = claims
+        if len(self._kept) > _KEPT_TOKENS:
+            self._kept.popitem(last=False)
+
+    def _read(self, token: str, now_s: float) -> Claims | Refusal:
+        if len(token) > TOKEN_LIMIT_BYTES or not _SHAPE.match(token):
+            return _malformed()
+        header = _unverified_header(token)
+        if header is None:
+            return _malformed()
+        if header.get("alg") not in _ALGORITHMS:
+            return _no_signer(header.get("kid"))
+        try:
+            payload = jwt.api_jws.PyJWS(algorithms=list(_ALGORITHMS)).decode(token, self._key, algorithms=[header["alg"]])
+        except jwt.InvalidSignatureError:
+            return Refusal("signature", _WRONG_SIGNATURE)
+        except (jwt.PyJWTError, ValueError, RecursionError):
+            return _malformed()
+        return self._claims(_strict_object(payload), now_s)
+
+    def _claims(self, found: dict[str, Any] | None, now_s: float) -> Claims | Refusal:
+        if found is None or not _are_times_right(found, now_s):
+            return _malformed()
+        role, expires_at_s = found.get("role"), found.get("exp")
+        if not isinstance(role, str) or not role or expires_at_s is None:
+            return Refusal("missing_fields", _MISSING_FIELDS)
+        if type(expires_at_s) is not int or not 0 < expires_at_s < _LATEST_EXP:
+            return Refusal("expiry", _WRONG_EXPIRY)
+        named = _look_up(found, self._tenant_path)
+        if named is None:
+            return Claims(role, expires_at_s)
+        tenant_id = str(named) if isinstance(named, str) or type(named) is int else ""
+        return Claims(role, expires_at_s, tenant_id) if TENANT_ID_PATTERN.match(tenant_id) else _malformed()
+
+
+def sign_token(claims: Mapping[str, object], secret: str) -> str:
+    """Give an HS256 token for `claims`; the stock server and ours want `role` and an integer `exp` in them.
+
+    Raises:
+        ConfigError: `config.jwt_secret`, when the secret is shorter than 32 bytes.
+    """
+    return jwt.api_jws.encode(encode_json(dict(claims)), _checked_secret(secret), algorithm="HS256")
+
+
+def named_by_service(claims: Claims, tenant_id: str) -> Claims | None:
+    """Give the claims with the tenant that a connect parameter names: the service's right alone; None when refused."""
+    if claims.tenant_id is not None or not claims.is_service or not TENANT_ID_PATTERN.match(tenant_id):
+        return None
+    return msgspec.structs.replace(claims, tenant_id=tenant_id)
+
+
+def expired(claims: Claims, *, now: datetime) -> Refusal:
+    """Give the refusal of a token that was valid once."""
+    ago_s = max(0, int(now.timestamp()) - claims.expires_at_s)
+    return Refusal("expired", f"Token has expired {ago_s} seconds ago")
+
+
+def _checked_secret(secret: str) -> bytes:
+    key = secret.encode()
+    if len(key) < SECRET_LEAST_BYTES:
+        raise ConfigError(
+            f"The JWT secret has {len(key)} bytes; {SECRET_LEAST_BYTES} or more are needed. Set auth.jwt_secret.",
+            code="config.jwt_secret",
+        )
+    return key
+
+
+def _malformed() -> Refusal:
+    return Refusal("malformed", _NOT_A_JWT)
+
+
+def _no_signer(kid: object) -> Refusal:
+    named = f' for key ID (kid) "{kid[:64]}"' if isinstance(kid, str) else ""
+    text = f"Failed to generate JWT signer{named}, check your JWT secret or JWKS configuration"
+    return Refusal("signer", text)
+
+
+def _unverified_header(token: str) -> dict[str, Any] | None:
+    try:
+        return _strict_object(jwt.utils.base64url_decode(token.partition(".")[0]))
+    except ValueError:
+        return None
+
+
+class _DuplicateKeyError(ValueError):
+    pass
+
+
+def _strict_object(text: bytes) -> dict[str, Any] | None:
+    """Give a JSON object in which no key stands twice: with two roles in it, whose role would it be?"""
+    try:
+        found = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _DuplicateKeyError
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _are_times_right(found: Mapping[str, Any], now_s: float) -> bool:
+    """`iat` and `nbf` are numbers where they are there, and not in the future; clocks may differ by 30 s."""
+    for name in ("iat", "nbf"):
+        value = found.get(name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value > now_s + _SKEW_S:
+            return False
+    return True
+
+
+def _look_up(found: Mapping[str, Any], path: tuple[str, ...]) -> object:
+    """Give a claim by its whole name, as the tokens of some issuers carry dots in a name, or by its path."""
+    whole, *words = path
+    if whole in found or not words:
+        return found.get(whole)
+    value: object = found
+    for word in words:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(word)
+    return value
+
+
+def _named_tenant(topic: str) -> str | None:
+    try:
+        return parse_topic(topic).tenant_id
+    except InvalidTopicError:
+        return None

@@ -1,0 +1,260 @@
+"""One socket: bytes from the transport through reader and session, effects back out. No task, no timer of its own."""
+
+import asyncio
+import socket
+import struct
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+
+import msgspec
+
+from rowcast.core.telemetry import tell
+from rowcast.realtime import frames
+from rowcast.realtime.hub import Hub
+from rowcast.realtime.messages import Frame, Incoming, Malformed
+from rowcast.realtime.protocol import Version, decode_binary, decode_text, encode_frame
+from rowcast.realtime.session import Effect, Publish, Send, Session, Subscribe, Unsubscribe
+
+_LINGER_OFF = struct.pack("ii", 1, 0)
+
+
+class SocketLimits(msgspec.Struct, frozen=True):
+    """Bounds of one socket.
+
+    `queued_bytes` and `queued_frames` wait while the client does not read; past them, or after `stalled_s`, it is cut.
+    `sndbuf_bytes` keeps the kernel from hiding megabytes for each client that stands still.
+    """
+
+    frame_bytes: int = 5_000_000
+    idle_s: float = 60.0
+    stalled_s: float = 10.0
+    closing_s: float = 5.0
+    queued_bytes: int = 8 * 1024 * 1024
+    queued_frames: int = 2048
+    sndbuf_bytes: int = 128 * 1024
+    messages_per_step: int = 64
+    delayed: int = 32
+    join_refusal_delay_s: float | None = None
+
+
+class SocketProtocol(asyncio.Protocol):
+    """A WebSocket that speaks the channel protocol."""
+
+    __slots__ = (
+        "_closing_since_s",
+        "_delayed",
+        "_heard_at_s",
+        "_hub",
+        "_is_deaf",
+        "_is_gone",
+        "_limits",
+        "_queue",
+        "_queued_bytes",
+        "_reader",
+        "_session",
+        "_stalled_since_s",
+        "_transport",
+        "_write",
+        "number",
+        "version",
+    )
+
+    def __init__(self, hub: Hub, session: Session, *, version: Version, limits: SocketLimits) -> None:
+        """Serve `session`; `attach` gives the transport."""
+        self.version: Version = version
+        self.number = session.number
+        self._hub = hub
+        self._session = session
+        self._limits = limits
+        self._reader = frames.FrameReader(limits.frame_bytes)
+        self._heard_at_s = hub.clock.monotonic_s()
+        self._stalled_since_s: float | None = None
+        self._closing_since_s: float | None = None
+        self._queue: deque[bytes] | None = None
+        self._queued_bytes = 0
+        self._delayed = 0
+        self._is_deaf = False
+        self._is_gone = False
+
+    def attach(self, transport: asyncio.Transport, first_bytes: bytes) -> None:
+        """Take over a transport whose upgrade was answered, and what came behind the upgrade."""
+        self._transport = transport
+        self._write = transport.write
+        raw = transport.get_extra_info("socket")
+        if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.sndbuf_bytes)
+        transport.set_protocol(self)
+        self._hub.add(self)
+        if first_bytes:
+            self.data_received(first_bytes)
+
+    def data_received(self, data: bytes) -> None:
+        """Read what the socket brought."""
+        self._heard_at_s = self._hub.clock.monotonic_s()
+        self._reader.feed(data)
+        self._read_some()
+
+    def eof_received(self) -> bool:
+        """End: a WebSocket that is closed on one side is closed."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave every topic."""
+        self._is_gone = True
+        self._leave_all()
+        self._hub.remove(self)
+        self._queue = None
+
+    def pause_writing(self) -> None:
+        """The client does not read fast enough: keep its frames here from now on."""
+        if self._stalled_since_s is None:
+            self._stalled_since_s = self._hub.clock.monotonic_s()
+
+    def resume_writing(self) -> None:
+        """It reads again: write what was kept until it is too much again."""
+        self._stalled_since_s = None
+        while self._queue and self._stalled_since_s is None:
+            data = self._queue.popleft()
+            self._queued_bytes -= len(data)
+            self._write(data)
+
+    def write_shared(self, data: bytes) -> None:
+        """Write frames, or keep them while the client does not read."""
+        if self._stalled_since_s is None:
+            self._write(data)
+        else:
+            self._keep(data)
+
+    def look(self, now_s: float) -> None:
+        """Look at the deadlines: the client's silence, its stalling, a goodbye not answered, tokens that run out."""
+        limits = self._limits
+        if self._is_gone:
+            return
+        if self._closing_since_s is not None:
+            if now_s - self._closing_since_s > limits.closing_s:
+                self.cut("no_goodbye")
+        elif self._stalled_since_s is not None and now_s - self._stalled_since_s > limits.stalled_s:
+            self.cut("slow")
+        elif now_s - self._heard_at_s > limits.idle_s:
+            tell("socket.closed", reason="idle")
+            self._say_close(frames.NORMAL, "idle")
+        elif self._session.channels:
+            self._do(self._session.expire(now=self._hub.clock.now()))
+
+    def shut(self, text: str, code: int) -> None:
+        """Close every channel with `text`, then the socket with `code`."""
+        if self._closing_since_s is None and not self._is_gone:
+            self._do(self._session.close(text))
+            self._say_close(code, text)
+
+    def cut(self, reason: str) -> None:
+        """End it now; what the client has not read is thrown away, in the kernel too."""
+        if self._is_gone:
+            return
+        tell("socket.cut", reason=reason)
+        self._is_gone = True
+        self._leave_all()
+        raw = self._transport.get_extra_info("socket")
+        if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
+        self._transport.abort()
+
+    def _keep(self, data: bytes) -> None:
+        if self._is_gone:
+            return
+        if self._queue is None:
+            self._queue = deque()
+        if len(self._queue) >= self._limits.queued_frames or self._queued_bytes > self._limits.queued_bytes:
+            self.cut("slow")
+            return
+        self._queue.append(data)
+        self._queued_bytes += len(data)
+
+    def _read_more(self) -> None:
+        if not self._is_gone:
+            self._transport.resume_reading()
+            self._read_some()
+
+    def _read_some(self) -> None:
+        """Handle a few messages, then let the loop look after others before the rest."""
+        now = self._hub.clock.now()
+        for _ in range(self._limits.messages_per_step):
+            message = None if self._is_deaf else self._reader.next()
+            if message is None:
+                return
+            self._handle(message, now)
+        self._transport.pause_reading()
+        asyncio.get_running_loop().call_soon(self._read_more)
+
+    def _handle(self, message: frames.Message | frames.Violation, now: datetime) -> None:
+        if isinstance(message, frames.Violation):
+            tell("socket.closed", reason="protocol")
+            self._hang_up(message.code, message.reason)
+            return
+        opcode, payload = message
+        if opcode == frames.CLOSE:
+            self._hang_up(frames.close_answer(payload), "")
+            self._transport.close()
+        elif self._closing_since_s is not None:
+            return
+        elif opcode == frames.TEXT:
+            self._receive(decode_text(payload, self.version), now)
+        elif opcode == frames.BINARY:
+            self._receive(decode_binary(payload, self.version), now)
+        elif opcode == frames.PING:
+            self.write_shared(frames.encode_message(frames.PONG, payload))
+
+    def _hang_up(self, code: int, reason: str) -> None:
+        """Close and listen no more; what still comes in is thrown away, so that the peer can read why."""
+        self._is_deaf = True
+        self._say_close(code, reason)
+
+    def _say_close(self, code: int, reason: str) -> None:
+        if self._closing_since_s is not None:
+            return
+        self._closing_since_s = self._hub.clock.monotonic_s()
+        self._leave_all()
+        self.write_shared(frames.encode_close(code, reason))
+
+    def _leave_all(self) -> None:
+        for key in self._session.heard():
+            self._hub.unsubscribe(key, self)
+        self._session.channels.clear()
+
+    def _receive(self, message: Incoming, now: datetime) -> None:
+        if isinstance(message, Malformed):
+            tell("frame.refused", reason="malformed")
+            return
+        self._do(self._session.receive(message, now=now))
+
+    def _do(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send(frame, delay_s):
+                    self._send(frame, delay_s)
+                case Subscribe(key):
+                    self._hub.subscribe(key, self)
+                    tell("channel.joined", is_private=key.is_private)
+                case Unsubscribe(key):
+                    self._hub.unsubscribe(key, self)
+                case Publish(broadcast, accepted, refused):
+                    answer = accepted if self._hub.publish(broadcast) else refused
+                    if answer is not None:
+                        self._send(answer, 0.0)
+
+    def _send(self, frame: Frame, delay_s: float) -> None:
+        if delay_s and self._limits.join_refusal_delay_s is not None:
+            delay_s = self._limits.join_refusal_delay_s
+        data = frames.encode_message(frames.TEXT, encode_frame(frame, self.version))
+        if not delay_s or self._delayed >= self._limits.delayed:
+            self.write_shared(data)
+            return
+        self._delayed += 1
+        self._hub.wheel.call_at(self._hub.clock.monotonic_s() + delay_s, partial(self._send_late, data))
+
+    def _send_late(self, data: bytes) -> None:
+        self._delayed -= 1
+        if not self._is_gone and self._closing_since_s is None:
+            self.write_shared(data)
