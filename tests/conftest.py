@@ -1,7 +1,10 @@
 """Fixtures for everybody: a fresh migrated database per test, and a clock that stands still."""
 
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -53,3 +56,12 @@ async def make_database(make_dsn: Callable[[], str]) -> AsyncIterator[Callable[[
 def clock() -> FakeClock:
     """A clock that stands still until `clock.tick(seconds)`."""
     return FakeClock()
+
+
+@pytest.fixture
+def server_folder() -> Iterator[Path]:
+    """A folder for a PostgreSQL of the test's own. Not `tmp_path`: pytest closes that to the user it runs as under root."""
+    folder = Path(tempfile.mkdtemp(prefix="rowcast-server-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)

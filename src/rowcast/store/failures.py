@@ -70,6 +70,14 @@ def explain_refused(error: BaseException) -> ConfigError | None:
     )
 
 
+def _is_closed(driver: Any) -> bool:
+    try:
+        return driver is not None and bool(driver.is_closed())
+    except asyncpg.InterfaceError:
+        # The pool takes a connection that the server ended out of our hands at once; then even asking is misuse.
+        return True
+
+
 class Explained:
     """Around calls of the driver, never around a caller's code: raise our error in place of the driver's."""
 
@@ -88,7 +96,7 @@ class Explained:
         """Raise our error, or let the driver's through."""
         if error is None:
             return
-        ours = explain(error, is_closed=self._driver is not None and self._driver.is_closed())
+        ours = explain(error, is_closed=_is_closed(self._driver))
         if ours is not None:
             raise ours from error
 

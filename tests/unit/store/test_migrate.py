@@ -1,0 +1,41 @@
+"""Which migrations are still to be run, and the SQL they are for other tools."""
+
+import pytest
+
+from rowcast.core.errors import ConfigError
+from rowcast.store.migrate import Migration, load_migrations, pending_migrations, render_migrations
+
+_ONE, _TWO = Migration("0001_one", "select 1;\n", "a1"), Migration("0002_two", "select 2;\n", "b2")
+
+
+def test_only_what_the_database_has_not_had_is_pending() -> None:
+    assert pending_migrations([_ONE, _TWO], {"0001_one": "a1"}) == (_TWO,)
+
+
+def test_a_new_database_gets_all_in_order() -> None:
+    assert pending_migrations([_ONE, _TWO], {}) == (_ONE, _TWO)
+
+
+@pytest.mark.parametrize("applied", [{"0001_one": "changed"}, {"0009_from_the_future": "c9"}])
+def test_a_changed_or_unknown_migration_stops_the_start(applied: dict[str, str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        pending_migrations([_ONE, _TWO], applied)
+
+    assert caught.value.code == "config.schema"
+
+
+def test_the_shipped_migrations_are_numbered_without_a_hole() -> None:
+    numbers = [int(migration.name.split("_")[0]) for migration in load_migrations()]
+
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_the_shown_sql_runs_each_migration_in_a_transaction_and_records_it() -> None:
+    text = render_migrations([_ONE, _TWO])
+
+    assert text.index("create table if not exists rowcast.migration") < text.index("begin;\nselect 1;")
+    assert "insert into rowcast.migration (name, checksum) values ('0002_two', 'b2');\ncommit;" in text
+
+
+def test_nothing_to_run_is_said_in_a_comment() -> None:
+    assert render_migrations([]).startswith("-- Nothing to run")
