@@ -16,7 +16,20 @@ def test_pattern_means_a_type_a_prefix_or_everything(event_type: str, pattern: s
 
 
 @pytest.mark.parametrize(
-    "pattern", ["", ".*", "orders", "orders*", "orders.*.done", "*.done", "**", "Orders.*", "orders.* ", "orders..*", "a." * 70 + "*"]
+    "pattern",
+    [
+        "",
+        ".*",
+        "orders",
+        "orders*",
+        "orders.*.done",
+        "*.done",
+        "**",
+        "Orders.*",
+        "orders.* ",
+        "orders..*",
+        "a." * 70 + "*",
+    ],
 )
 def test_malformed_pattern_is_refused_with_its_code(pattern: str) -> None:
     with pytest.raises(InvalidInputError) as refusal:

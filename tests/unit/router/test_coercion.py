@@ -38,7 +38,9 @@ def test_identity_never_changes_the_kind(left: Any, right: Any, expected: bool) 
     (1, 2, True, True), (2, 2, False, True), ("10", "9", True, True), ("10", 9, False, False), (9, "10", True, True),
     ("a", 1, False, False), (1, "a", False, False), ({}, 1, False, False), ([1], 2, True, True), (False, True, True, True),
 ])  # fmt: skip
-def test_order_compares_texts_as_texts_and_the_rest_as_numbers(left: Any, right: Any, less: bool, at_most: bool) -> None:
+def test_order_compares_texts_as_texts_and_the_rest_as_numbers(
+    left: Any, right: Any, less: bool, at_most: bool
+) -> None:
     assert (is_less(left, right), is_at_most(left, right)) == (less, at_most)
 
 

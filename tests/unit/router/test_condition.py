@@ -12,9 +12,13 @@ from rowcast.core.errors import InvalidInputError
 from rowcast.router.condition import evaluate
 from rowcast.router.operators import compile_condition
 
-CASES = [case for case in json.loads(Path(__file__).with_name("jsonlogic_cases.json").read_text()) if isinstance(case, list)]
+CASES = [
+    case for case in json.loads(Path(__file__).with_name("jsonlogic_cases.json").read_text()) if isinstance(case, list)
+]
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=8)
-VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4))
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4)
+)
 FIELDS = st.sampled_from(["", "a", "a.b", "payload", "payload.record", "0", "payload.0.a"])
 
 
@@ -22,9 +26,18 @@ def _trees(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     binary = st.sampled_from(["==", "!=", "<", "<=", ">", ">=", "in", "rowcast.starts_with", "rowcast.ends_with"])
     return (
         st.builds(lambda name, operands: {name: list(operands)}, binary, st.tuples(inner, inner))
-        | st.builds(lambda name, operands: {name: operands}, st.sampled_from(["and", "or"]), st.lists(inner, min_size=1, max_size=3))
+        | st.builds(
+            lambda name, operands: {name: operands},
+            st.sampled_from(["and", "or"]),
+            st.lists(inner, min_size=1, max_size=3),
+        )
         | st.builds(lambda field: {"var": field}, FIELDS)
-        | st.builds(lambda name, field, test: {name: [{"var": field}, test]}, st.sampled_from(["some", "all", "none"]), FIELDS, inner)
+        | st.builds(
+            lambda name, field, test: {name: [{"var": field}, test]},
+            st.sampled_from(["some", "all", "none"]),
+            FIELDS,
+            inner,
+        )
         | st.builds(lambda operand: {"rowcast.within": [operand, "24h"]}, inner)
         | st.builds(lambda operand, day: {"rowcast.on_day": [operand, {"var": day}, "Europe/Berlin"]}, inner, FIELDS)
         | st.builds(lambda operand: {"rowcast.matches": [operand, "a+b"]}, inner)

@@ -17,7 +17,9 @@ def test_condition_that_holds_has_no_misses() -> None:
 
 
 def test_first_failing_clause_of_an_and_is_named_with_place_and_kinds() -> None:
-    tree = {"and": [{"==": [{"var": "payload.status"}, "draft"]}, {">": [{"var": "payload.total"}, 100]}, {"==": [1, 2]}]}
+    tree = {
+        "and": [{"==": [{"var": "payload.status"}, "draft"]}, {">": [{"var": "payload.total"}, 100]}, {"==": [1, 2]}]
+    }
 
     assert misses(tree) == (Miss("/and/1/>", ">", (Seen("payload.total", "number"), Seen("", "100"))),)
 

@@ -18,7 +18,20 @@ def test_duration_is_a_number_with_a_unit(text: Any, expected: float | None) -> 
     assert parse_duration_s(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "soon", "2026-13-01", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2" * 70, 5, None, ["2026-06-20"]])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "soon",
+        "2026-13-01",
+        "0001-01-01T00:00:00+23:59",
+        "9999-12-31T23:59:59-23:59",
+        "2" * 70,
+        5,
+        None,
+        ["2026-06-20"],
+    ],
+)
 def test_what_is_no_point_in_time_reads_as_none(text: Any) -> None:
     assert parse_moment(text) is None
 

@@ -27,7 +27,16 @@ def event(event_type: str = "orders.confirmed", payload: bytes = b'{"status": "p
 
 def test_plan_owes_what_the_matching_rules_say_in_their_order() -> None:
     rules = [
-        rule("b", "orders.*", sink="jobs", target="{aggregate_id}", key="{tenant_id}", delay_s=5.0, max_attempts=3, transform="crm"),
+        rule(
+            "b",
+            "orders.*",
+            sink="jobs",
+            target="{aggregate_id}",
+            key="{tenant_id}",
+            delay_s=5.0,
+            max_attempts=3,
+            transform="crm",
+        ),
         rule("a", "*", sink="webhooks", target="*", when=PAID, priority=Priority.CRITICAL),
     ]
 
@@ -54,7 +63,9 @@ def test_plan_says_of_every_rule_why() -> None:
 
 
 def test_plan_shows_values_when_asked() -> None:
-    decisions = plan(event(), [rule("a", "*", sink="jobs", target="t", when={"!": [{"var": "payload.total"}]})], reveal=True).decisions
+    decisions = plan(
+        event(), [rule("a", "*", sink="jobs", target="t", when={"!": [{"var": "payload.total"}]})], reveal=True
+    ).decisions
 
     assert decisions[0].misses[0].seen[0].value == "7"
 
@@ -75,7 +86,11 @@ def test_two_rules_of_one_name_are_refused() -> None:
 def test_rules_for_other_types_are_not_run_a_second_time_either() -> None:
     rules = RuleSet([rule("a", "kitchen.*", sink="jobs", target="t")])
 
-    assert [rules.owed(event()), rules.owed(event()), rules.owed(event("kitchen.done"))] == [(), (), (Owed("jobs", "t", rule="a"),)]
+    assert [rules.owed(event()), rules.owed(event()), rules.owed(event("kitchen.done"))] == [
+        (),
+        (),
+        (Owed("jobs", "t", rule="a"),),
+    ]
 
 
 def test_conditions_see_every_public_field_of_the_event() -> None:
@@ -91,9 +106,15 @@ def test_conditions_see_every_public_field_of_the_event() -> None:
     event_type=st.sampled_from(["orders.confirmed", "orders.line.added", "kitchen.done"]),
 )
 def test_decisions_and_what_is_owed_never_disagree(patterns: list[str], total: int, event_type: str) -> None:
-    rules = [rule(f"r{i}", pattern, sink="jobs", target="t", when={">": [{"var": "payload.total"}, i * 3]}) for i, pattern in enumerate(patterns)]
+    rules = [
+        rule(f"r{i}", pattern, sink="jobs", target="t", when={">": [{"var": "payload.total"}, i * 3]})
+        for i, pattern in enumerate(patterns)
+    ]
 
     made = plan(event(event_type, b'{"total": %d}' % total), rules)
 
     assert [owed.rule for owed in made.owed] == [each.rule for each in made.decisions if each.is_matched]
-    assert all(isinstance(each, Decision) and each.is_matched is not bool(each.misses or each.reason != "matched") for each in made.decisions)
+    assert all(
+        isinstance(each, Decision) and each.is_matched is not bool(each.misses or each.reason != "matched")
+        for each in made.decisions
+    )

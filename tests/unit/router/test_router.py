@@ -40,7 +40,10 @@ class GroupSink:
         self.asked.append(len(owed))
         if any(event.aggregate_id in self.poison for event, _ in owed):
             raise ValueError("cannot bear it")
-        return [[msgspec.structs.replace(each, target=member) for member in self.members] if each.target == "*" else [each] for _, each in owed]
+        return [
+            [msgspec.structs.replace(each, target=member) for member in self.members] if each.target == "*" else [each]
+            for _, each in owed
+        ]
 
     async def deliver(self, delivery: Delivery) -> Outcome:
         return Delivered()
@@ -73,7 +76,11 @@ async def test_group_is_expanded_with_one_question_per_batch() -> None:
 
 
 async def test_answers_of_several_sinks_keep_the_order_of_the_rules() -> None:
-    rules = [rule("a", "*", sink="webhooks", target="*"), rule("b", "*", sink="jobs", target="t"), rule("c", "*", sink="webhooks", target="ep_9")]
+    rules = [
+        rule("a", "*", sink="webhooks", target="*"),
+        rule("b", "*", sink="jobs", target="t"),
+        rule("c", "*", sink="webhooks", target="ep_9"),
+    ]
     router = Router(rules=rules, sinks=[GroupSink(members=("ep_1", "ep_2")), GroupSink("jobs")])
 
     (routed,) = await router.route([event(1)])
@@ -115,7 +122,9 @@ async def test_store_that_is_away_fails_the_batch_so_that_it_comes_again() -> No
             raise StoreUnavailableError("away")
 
     with pytest.raises(StoreUnavailableError):
-        await Router(rules=[rule("a", "*", sink="webhooks", target="*")], sinks=[AwaySink()]).route([event(1), event(2)])
+        await Router(rules=[rule("a", "*", sink="webhooks", target="*")], sinks=[AwaySink()]).route(
+            [event(1), event(2)]
+        )
 
 
 async def test_sink_that_never_answers_fails_the_batch_after_the_timeout() -> None:
@@ -125,7 +134,9 @@ async def test_sink_that_never_answers_fails_the_batch_after_the_timeout() -> No
             return []
 
     with pytest.raises(StoreUnavailableError):
-        await Router(rules=[rule("a", "*", sink="webhooks", target="*")], sinks=[HangingSink()], timeout_s=0.01).route([event(1)])
+        await Router(rules=[rule("a", "*", sink="webhooks", target="*")], sinks=[HangingSink()], timeout_s=0.01).route(
+            [event(1)]
+        )
 
 
 async def test_live_sink_that_fails_is_reported_and_holds_nothing_up() -> None:

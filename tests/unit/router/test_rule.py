@@ -11,10 +11,17 @@ from rowcast.router.rule import Rule, built_in_rules, rule
 
 
 def test_rule_reads_as_a_sentence() -> None:
-    made = rule("mail", "orders.confirmed", sink="jobs", target="send_mail", when={"==": [1, 1]}, priority=Priority.HIGH)
+    made = rule(
+        "mail", "orders.confirmed", sink="jobs", target="send_mail", when={"==": [1, 1]}, priority=Priority.HIGH
+    )
 
     assert made == Rule(
-        name="mail", sink="jobs", target="send_mail", event_types=("orders.confirmed",), condition={"==": [1, 1]}, priority=Priority.HIGH
+        name="mail",
+        sink="jobs",
+        target="send_mail",
+        event_types=("orders.confirmed",),
+        condition={"==": [1, 1]},
+        priority=Priority.HIGH,
     )
 
 
@@ -48,4 +55,7 @@ def test_rule_that_was_stored_as_json_is_checked_too() -> None:
 
 
 def test_built_in_rules_tell_every_event_and_offer_it_to_every_endpoint() -> None:
-    assert [(each.sink, each.target, each.event_types) for each in built_in_rules()] == [("realtime", "*", ("*",)), ("webhooks", "*", ("*",))]
+    assert [(each.sink, each.target, each.event_types) for each in built_in_rules()] == [
+        ("realtime", "*", ("*",)),
+        ("webhooks", "*", ("*",)),
+    ]

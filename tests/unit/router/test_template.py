@@ -28,7 +28,10 @@ def test_fields_are_filled_in_once() -> None:
     assert template(EVENT) == f"acme:orders:order/{{tenant_id}}.orders.confirmed-{EVENT.id}"
 
 
-@pytest.mark.parametrize("text", ["{payload}", "{", "}", "{}", "{tenant_id", "{{tenant_id}}", "{tenant_id.x}", "{tenant_id!r}", "{0}", "x" * 201])
+@pytest.mark.parametrize(
+    "text",
+    ["{payload}", "{", "}", "{}", "{tenant_id", "{{tenant_id}}", "{tenant_id.x}", "{tenant_id!r}", "{0}", "x" * 201],
+)
 def test_anything_else_in_braces_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError) as refusal:
         compile_template(text)

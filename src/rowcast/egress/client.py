@@ -1,0 +1,165 @@
+"""The one door out: posts over HTTP for every room, with the guard, the limits and the deadline applied to each."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from itertools import count
+
+import certifi
+import msgspec
+
+from rowcast.core.clock import Clock
+from rowcast.core.errors import InvalidInputError
+from rowcast.core.telemetry import tell
+from rowcast.egress.guard import Policy, Url, check_url, is_blocked
+from rowcast.egress.header_lines import header_lines
+from rowcast.egress.reply import Answer, EgressFailure, EgressSettings, FailureKind, merged_timings
+from rowcast.egress.resolver import Resolver
+from rowcast.egress.transfer import Request, Transfer
+from rowcast.egress.wire import Finished, Wire
+
+_STOP_S = 5.0
+# The wire keeps the deadline; this is how much later the loop stops believing in the wire.
+_GRACE_S = 5.0
+
+
+class EgressClient:
+    """Posts. Made by `open_client`; at most `max_in_flight` requests at a time, a further one is answered `full`."""
+
+    def __init__(self, *, settings: EgressSettings, policy: Policy, resolver: Resolver, clock: Clock) -> None:
+        """Make the wire; `open_client` starts and stops it."""
+        self._settings = settings
+        self._policy = policy
+        self._resolver = resolver
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._numbers = count(1)
+        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._is_closed = False
+        self._in_flight = 0
+        self._wire = Wire(
+            make_transfer=lambda: Transfer(
+                settings=settings, policy=policy, ca_file=settings.ca_file or certifi.where()
+            ),
+            report=self._report,
+            max_connections=settings.max_in_flight * 2,
+        )
+
+    @property
+    def in_flight(self) -> int:
+        """Give the number of requests under way."""
+        return self._in_flight
+
+    async def post(
+        self, url: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float | None = None
+    ) -> Answer:
+        """Post `body` once and give the answer or the failure; never raises for what the other side does.
+
+        Args:
+            url: Judged by the policy, as is every address its name stands for.
+            body: The bytes as they are to be sent.
+            headers: Beside those of the connection itself.
+            timeout_s: The whole time from the look-up to the last byte; by default that of the settings.
+        """
+        try:
+            target, lines = check_url(url, self._policy), header_lines(headers)
+        except InvalidInputError as error:
+            return _failed("blocked" if error.code == "egress.blocked" else "invalid", str(error))
+        if self._is_closed:
+            return _failed("closed", "this process is shutting down")
+        if self._in_flight >= self._settings.max_in_flight:
+            return _failed("full", f"{self._in_flight} requests are in flight")
+        self._in_flight += 1
+        try:
+            return await self._post(target, lines, body, timeout_s or self._settings.timeout_s)
+        finally:
+            self._in_flight -= 1
+
+    def start(self) -> None:
+        """Start the wire's thread."""
+        self._wire.start()
+
+    async def stop(self) -> None:
+        """Answer everything under way as closed, and end the thread."""
+        self._is_closed = True
+        self._resolver.close()
+        self._wire.stop()
+        await asyncio.to_thread(self._wire.join, _STOP_S)
+
+    async def _post(self, target: Url, lines: list[str], body: bytes, timeout_s: float) -> Answer:
+        started_s = self._clock.monotonic_s()
+        addresses = await self._addresses(target, min(timeout_s, self._settings.connect_timeout_s))
+        if isinstance(addresses, EgressFailure):
+            return addresses
+        spent_s = self._clock.monotonic_s() - started_s
+        if spent_s >= timeout_s:
+            return _failed("timeout", "the deadline passed while the name was looked up")
+        answer = await self._exchange(Request(target, lines, body, addresses, timeout_s - spent_s))
+        if not addresses:
+            return answer
+        return msgspec.structs.replace(answer, timings=merged_timings(answer.timings, spent_s * 1000))
+
+    async def _addresses(self, target: Url, timeout_s: float) -> tuple[str, ...] | EgressFailure:
+        """Give the judged addresses of a name; an address that stands in the URL itself needs no look-up."""
+        if target.is_address:
+            return ()
+        answer = await self._resolver.resolve(target.host, timeout_s=timeout_s)
+        if not answer.found:
+            return _failed("dns", f"the name has no address: {answer.problem}")
+        if any(is_blocked(address, url=target, policy=self._policy) for address in answer.found):
+            return _failed("blocked", "the name stands for an address that is not on the public Internet")
+        return answer.found
+
+    async def _exchange(self, request: Request) -> Answer:
+        number = next(self._numbers)
+        self._waiting[number] = future = self._loop.create_future()
+        self._wire.send(number, request)
+        try:
+            async with asyncio.timeout(request.timeout_s + _GRACE_S):
+                answer: Answer = await future
+                return answer
+        except TimeoutError:
+            return _failed("timeout", "the exchange did not end in time")
+        finally:
+            del self._waiting[number]
+            if not future.done() or future.cancelled():
+                self._wire.drop(number)
+
+    def _report(self, finished: Finished) -> None:
+        """Hand a batch over from the wire's thread to the loop."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._settle, finished)
+
+    def _settle(self, finished: Finished) -> None:
+        for number, answer in finished:
+            future = self._waiting.get(number)
+            if future is not None and not future.done():
+                future.set_result(answer)
+
+
+@asynccontextmanager
+async def open_client(
+    *,
+    clock: Clock,
+    settings: EgressSettings | None = None,
+    policy: Policy | None = None,
+    resolver: Resolver | None = None,
+) -> AsyncIterator[EgressClient]:
+    """Open the door for the time of a block; what is under way at its end is answered as closed."""
+    client = EgressClient(
+        settings=settings or EgressSettings(),
+        policy=policy or Policy(),
+        resolver=resolver or Resolver(clock=clock),
+        clock=clock,
+    )
+    client.start()
+    try:
+        yield client
+    finally:
+        await client.stop()
+
+
+def _failed(kind: FailureKind, text: str) -> EgressFailure:
+    if kind in ("blocked", "full"):
+        tell(f"egress.{kind}")
+    return EgressFailure(kind, text)

@@ -1,0 +1,155 @@
+"""One HTTP exchange on one libcurl handle. Lives on the wire's thread only."""
+
+import socket
+from typing import Any
+
+import msgspec
+import pycurl
+
+from rowcast.egress.guard import Policy, Url, is_blocked
+from rowcast.egress.reply import Answer, EgressFailure, EgressSettings, FailureKind, Reply, Timings, parse_headers
+
+_KINDS: dict[int, FailureKind] = {
+    pycurl.E_OPERATION_TIMEDOUT: "timeout",
+    pycurl.E_COULDNT_RESOLVE_HOST: "dns",
+    pycurl.E_COULDNT_CONNECT: "refused",
+    pycurl.E_SSL_CONNECT_ERROR: "tls",
+    pycurl.E_PEER_FAILED_VERIFICATION: "tls",
+    pycurl.E_SSL_CIPHER: "tls",
+    pycurl.E_SSL_CERTPROBLEM: "tls",
+    pycurl.E_SSL_ISSUER_ERROR: "tls",
+    pycurl.E_RECV_ERROR: "reset",
+    pycurl.E_SEND_ERROR: "reset",
+    pycurl.E_GOT_NOTHING: "reset",
+    pycurl.E_PARTIAL_FILE: "reset",
+    pycurl.E_WRITE_ERROR: "too_large",
+}
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One POST, ready to be sent: the addresses have been judged, the header lines checked."""
+
+    url: Url
+    lines: list[str]
+    body: bytes
+    addresses: tuple[str, ...]
+    timeout_s: float
+
+
+class Transfer:
+    """A libcurl handle with all the fixed options set, used for one request after another."""
+
+    __slots__ = (
+        "_body",
+        "_body_bytes",
+        "_header_bytes",
+        "_lines",
+        "_policy",
+        "_request",
+        "_settings",
+        "curl",
+        "was_blocked",
+    )
+
+    def __init__(self, *, settings: EgressSettings, policy: Policy, ca_file: str) -> None:
+        """Set what is the same for every request."""
+        self.curl = pycurl.Curl()
+        self._settings = settings
+        self._policy = policy
+        self._set_fixed_options(ca_file)
+
+    def prepare(self, request: Request) -> None:
+        """Set what this request asks for."""
+        self._request = request
+        self._lines: list[bytes] = []
+        self._body: list[bytes] = []
+        self._header_bytes = self._body_bytes = 0
+        self.was_blocked = False
+        set_option = self.curl.setopt
+        set_option(pycurl.URL, request.url.text)
+        set_option(pycurl.HTTPHEADER, ["Expect:", "Accept-Encoding: identity", *request.lines])
+        set_option(pycurl.POSTFIELDS, request.body)
+        set_option(pycurl.TIMEOUT_MS, max(1, int(request.timeout_s * 1000)))
+        set_option(pycurl.RESOLVE, _pins(request))
+
+    def finish(self, error: int = 0, text: str = "") -> Answer:
+        """Give what came of the request, after libcurl said that it ended."""
+        status = int(self.curl.getinfo(pycurl.RESPONSE_CODE)) or None
+        headers = parse_headers(self._lines)
+        if error == 0 and status is not None:
+            return Reply(status, headers, b"".join(self._body), self._timings())
+        kind = "blocked" if self.was_blocked else _KINDS.get(error, "protocol")
+        return EgressFailure(kind, text or f"libcurl error {error}", status, headers, self._timings())
+
+    def _set_fixed_options(self, ca_file: str) -> None:
+        settings, set_option = self._settings, self.curl.setopt
+        for option, value in _FIXED.items():
+            set_option(option, value)
+        set_option(pycurl.CAINFO, ca_file)
+        set_option(pycurl.USERAGENT, settings.user_agent)
+        set_option(pycurl.CONNECTTIMEOUT_MS, int(settings.connect_timeout_s * 1000))
+        # A pooled connection outlives a name that was pointed elsewhere by this much at most.
+        set_option(pycurl.MAXLIFETIME_CONN, settings.connection_life_s)
+        set_option(pycurl.MAXAGE_CONN, settings.connection_life_s)
+        set_option(pycurl.HEADERFUNCTION, self._take_header)
+        set_option(pycurl.WRITEFUNCTION, self._take_body)
+        set_option(pycurl.OPENSOCKETFUNCTION, self._open_socket)
+
+    def _take_header(self, line: bytes) -> int | None:
+        self._header_bytes += len(line)
+        self._lines.append(line)
+        return 0 if self._header_bytes > self._settings.header_limit_bytes else None
+
+    def _take_body(self, chunk: bytes) -> int | None:
+        self._body_bytes += len(chunk)
+        if self._body_bytes > self._settings.body_limit_bytes:
+            return 0
+        self._body.append(chunk)
+        return None
+
+    def _open_socket(self, purpose: int, address: Any) -> Any:
+        """Judge the address that is about to be connected to: the last word, whatever the resolver said before."""
+        family, kind, protocol, place = address
+        host = place[0] if family in (socket.AF_INET, socket.AF_INET6) else ""
+        if isinstance(host, bytes):
+            host = host.decode("ascii", "replace")
+        if is_blocked(host, url=self._request.url, policy=self._policy):
+            self.was_blocked = True
+            return pycurl.SOCKET_BAD
+        return socket.socket(family, kind, protocol)
+
+    def _timings(self) -> Timings:
+        read = self.curl.getinfo
+        return Timings(
+            dns_ms=read(pycurl.NAMELOOKUP_TIME) * 1000,
+            connect_ms=read(pycurl.CONNECT_TIME) * 1000,
+            tls_ms=read(pycurl.APPCONNECT_TIME) * 1000,
+            first_byte_ms=read(pycurl.STARTTRANSFER_TIME) * 1000,
+            total_ms=read(pycurl.TOTAL_TIME) * 1000,
+        )
+
+
+def _pins(request: Request) -> list[str]:
+    """Give the one answer libcurl may use for the name. `+` lets the entry age, so that it is not kept for ever."""
+    if not request.addresses:
+        return []
+    listed = ",".join(f"[{address}]" if ":" in address else address for address in request.addresses)
+    return [f"+{request.url.host}:{request.url.port}:{listed}"]
+
+
+_FIXED: dict[int, Any] = {
+    pycurl.POST: 1,
+    pycurl.NOSIGNAL: 1,
+    pycurl.FOLLOWLOCATION: 0,
+    pycurl.PROXY: "",
+    pycurl.NOPROXY: "*",
+    pycurl.NETRC: pycurl.NETRC_IGNORED,
+    pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
+    pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
+    pycurl.HTTP09_ALLOWED: 0,
+    pycurl.PATH_AS_IS: 1,
+    pycurl.SSL_VERIFYPEER: 1,
+    pycurl.SSL_VERIFYHOST: 2,
+    pycurl.SSLVERSION: pycurl.SSLVERSION_TLSv1_2,
+    pycurl.TCP_NODELAY: 1,
+}
