@@ -1,5 +1,6 @@
 """Fixtures for everybody: a fresh migrated database per test, and a clock that stands still."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -10,8 +11,33 @@ import pytest
 import pytest_asyncio
 
 from rowcast.store.pool import Database, open_database
-from rowcast.testing.cluster import Cluster
+from rowcast.testing.cluster import Cluster, shared_cluster
 from rowcast.testing.fake_clock import FakeClock
+
+OLDER = Path("/usr/lib/postgresql/15/bin")
+
+
+@pytest.fixture(scope="session", params=["18", "15"])
+def any_cluster(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, rowcast_cluster: Cluster
+) -> Iterator[Cluster]:
+    """The newest and the oldest PostgreSQL that rowcast runs on, one after the other."""
+    if request.param == "18":
+        yield rowcast_cluster
+        return
+    if not OLDER.exists():
+        pytest.skip(f"NOT TESTED: there is no PostgreSQL 15 in {OLDER}; install it to test the oldest server.")
+    base = tmp_path_factory.getbasetemp()
+    with shared_cluster(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base, bin_folder=OLDER) as older:
+        yield older
+
+
+@pytest.fixture
+def any_dsn(any_cluster: Cluster) -> Iterator[str]:
+    """The URL of a fresh, migrated database on the newest and on the oldest server."""
+    dsn = any_cluster.create()
+    yield dsn
+    any_cluster.drop(dsn)
 
 
 @pytest.fixture

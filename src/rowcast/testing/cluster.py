@@ -36,7 +36,6 @@ _SETTINGS = {
     "max_connections": "300",
     "max_wal_senders": "64",
     "max_replication_slots": "64",
-    "file_copy_method": "copy",
 }
 
 
@@ -123,8 +122,7 @@ def _start(card: Path, bin_folder: Path | None) -> tuple[int, str]:
 
 
 async def _start_and_migrate(folder: Path, bin_folder: Path | None) -> tuple[int, str]:
-    settings = {name: value for name, value in _SETTINGS.items() if bin_folder is None or name != "file_copy_method"}
-    async with EmbeddedPostgres(folder, bin_folder=bin_folder, settings=settings, is_temporary=True) as server:
+    async with EmbeddedPostgres(folder, bin_folder=bin_folder, settings=_SETTINGS, is_temporary=True) as server:
         dsn = server.dsn
         await _make_template(dsn)
         pipe = hold_pipe(folder)

@@ -12,7 +12,18 @@ end
 $$;
 
 -- An owner that is no superuser must be a member to speak for one tenant (`set role`).
-grant rowcast_app to current_user;
+do $$
+begin
+    execute format('grant rowcast_app to %I', current_user);
+exception
+    when insufficient_privilege then
+        if not pg_has_role(current_user, 'rowcast_app', 'member') then
+            raise exception 'config.role: the role rowcast_app belongs to somebody else; let an administrator run: grant rowcast_app to %',
+                quote_ident(current_user) using errcode = 'RC403';
+        end if;
+end
+$$;
+
 grant usage on schema rowcast to rowcast_app;
 
 -- The tenant that this session speaks for; null where it speaks for all of them.
