@@ -1,0 +1,277 @@
+"""The bus over LISTEN and NOTIFY: tells other nodes without another server. Never used on the application's write path.
+
+NOTIFY in an application's transaction takes a lock that all commits share; here one connection per node notifies for
+many messages at once.
+"""
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from rowcast.bus.bus import Bus, Subscriber
+from rowcast.bus.packet import Packet, Seal, pack
+from rowcast.bus.senders import Senders
+from rowcast.bus.subscribers import Subscribers
+from rowcast.core.clock import Clock
+from rowcast.core.errors import ConfigError, RowcastError, StoreUnavailableError
+from rowcast.core.retry import RetryPolicy, backoff_s, jittered_s
+from rowcast.core.telemetry import tell
+from rowcast.store.listen import listen
+from rowcast.store.pool import Connection, connect
+from rowcast.store.sql import load_queries
+
+_CHANNEL = "rowcast_bus"
+_ROOM = "rowcast.bus"
+
+
+class PostgresBusSettings(msgspec.Struct, frozen=True):
+    """Bounds. `queued_bytes` waits while the database is away; what comes on top is refused."""
+
+    timeout_s: float = 5.0
+    heartbeat_s: float = 10.0
+    queued_bytes: int = 16 * 1024 * 1024
+    inbox_packets: int = 10_000
+    packets_per_send: int = 256
+    reconnect: RetryPolicy = RetryPolicy(base_s=0.1, cap_s=5.0, jitter=0.3)
+
+
+class PostgresBus:
+    """Tells this process at once and the other nodes through the database."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        node: bytes,
+        clock: Clock,
+        noise: Callable[[], float],
+        settings: PostgresBusSettings | None = None,
+    ) -> None:
+        """Use a connection of its own to `dsn`.
+
+        Args:
+            dsn: `postgresql://...`.
+            node: 16 random bytes: tells this node's packets from others'.
+            clock: Measures the heartbeat.
+            noise: Gives random numbers from 0 to 1, so that nodes do not reconnect all at once.
+            settings: Bounds.
+        """
+        self._dsn = dsn
+        self._node = node
+        self._clock = clock
+        self._noise = noise
+        self._settings = settings or PostgresBusSettings()
+        self._subscribers = Subscribers()
+        self._senders = Senders()
+        self._unsent: deque[Packet] = deque()
+        self._unsent_bytes = 0
+        self._inbox: deque[Packet] = deque()
+        self._number = 0
+        self._seal: Seal | None = None
+        self._wake = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._is_open = False
+        self._is_connected = False
+        self._is_lost = False
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether the other nodes can be told now."""
+        return self._is_connected
+
+    async def open(self) -> None:
+        """Connect and keep connected; where the database is away now, connect as soon as it is back.
+
+        Raises:
+            ConfigError: `config.database`, when it refuses us: waiting would not help.
+        """
+        connection = await self._try_connect()
+        self._is_open = True
+        self._group = asyncio.TaskGroup()
+        await self._group.__aenter__()
+        self._task = self._group.create_task(self._keep_connected(connection), name="bus:postgres")
+
+    async def publish(self, subject: str, messages: Sequence[bytes]) -> None:
+        """Hand messages to this process at once, then to the other nodes.
+
+        Waits until the database has them, a few seconds at most; while it is away they are kept for it, up to the bound.
+
+        Raises:
+            StoreUnavailableError: The bound is reached or the bus is closed; only this process was told.
+        """
+        self._subscribers.tell(subject, messages)
+        if not messages:
+            return
+        last = self._queue(subject, messages)
+        if self._is_connected:
+            await self._wait_for(last)
+
+    def subscribe(self, subject: str, subscriber: Subscriber) -> Callable[[], None]:
+        """Add a subscriber and give the function that removes it."""
+        return self._subscribers.add(subject, subscriber)
+
+    async def close(self) -> None:
+        """Let go of the connection; what is unsent is dropped."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._task.cancel()
+        await self._group.__aexit__(None, None, None)
+        self._unsent.clear()
+        self._unsent_bytes = 0
+        self._inbox.clear()
+
+    def _queue(self, subject: str, messages: Sequence[bytes]) -> int:
+        size_bytes = sum(map(len, messages))
+        if not self._is_open or self._unsent_bytes + size_bytes > self._settings.queued_bytes:
+            raise StoreUnavailableError(
+                "The bus cannot reach the other nodes now; only this one was told. Check the database."
+            )
+        packets = pack(self._node, self._number + 1, subject, messages)
+        self._number += len(packets)
+        self._unsent.extend(packets)
+        self._unsent_bytes += size_bytes
+        self._wake.set()
+        return self._number
+
+    async def _wait_for(self, number: int) -> None:
+        """Wait until a packet is sent; no longer than the bound, and not for a connection that is gone: it stays queued."""
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                while self._is_connected and self._unsent and self._unsent[0].number <= number:
+                    await self._settled.wait()
+        except TimeoutError:
+            tell("bus.slow")
+
+    async def _keep_connected(self, connection: Connection | None) -> None:
+        attempt = 0
+        while True:
+            if connection is not None:
+                attempt = 0
+                await self._serve_until_lost(connection)
+            attempt += 1
+            policy = self._settings.reconnect
+            await asyncio.sleep(jittered_s(backoff_s(attempt, policy), policy, self._noise()))
+            try:
+                connection = await self._try_connect()
+            except ConfigError as error:
+                tell("bus.refused", code=error.code)
+                connection = None
+
+    async def _try_connect(self) -> Connection | None:
+        self._is_lost = False
+        try:
+            if self._seal is None:
+                self._seal = await self._read_key()
+            connection = await listen(
+                self._dsn, _CHANNEL, on_message=self._hear, on_lost=self._lose, timeout_s=self._settings.timeout_s
+            )
+        except StoreUnavailableError:
+            tell("bus.unreachable")
+            return None
+        self._is_connected = True
+        tell("bus.connected")
+        return connection
+
+    async def _read_key(self) -> Seal:
+        connection = await connect(self._dsn, timeout_s=self._settings.timeout_s)
+        try:
+            row = await connection.fetch_one(load_queries(_ROOM)["read_key"])
+        finally:
+            await connection.close()
+        if row is None:
+            raise ConfigError("The database has no key for the bus. Run 'rowcast migrate'.", code="config.schema")
+        return Seal(row["key"])
+
+    async def _serve_until_lost(self, connection: Connection) -> None:
+        try:
+            while not self._is_lost:
+                await self._serve(connection)
+        except RowcastError as error:
+            tell("bus.lost", code=error.code)
+        except Exception as error:  # noqa: BLE001 - task boundary: the bus connects again whatever went wrong
+            tell("bus.crashed", error=type(error).__name__)
+        finally:
+            self._lose()
+            await connection.close()
+
+    async def _serve(self, connection: Connection) -> None:
+        await self._send(connection)
+        while self._inbox:
+            await self._fetch_and_tell(connection, self._inbox[0])
+            self._inbox.popleft()
+        self._wake.clear()
+        if self._unsent or self._inbox or self._is_lost:
+            return
+        try:
+            async with asyncio.timeout(self._settings.heartbeat_s):
+                await self._wake.wait()
+        except TimeoutError:
+            # Also the heartbeat: a connection that is half open fails here, and is made anew.
+            await connection.execute(load_queries(_ROOM)["delete_old_bodies"])
+
+    async def _send(self, connection: Connection) -> None:
+        packets = list(itertools.islice(self._unsent, self._settings.packets_per_send))
+        seal = self._seal
+        if not packets or seal is None:
+            return
+        long = [packet for packet in packets if packet.is_stored]
+        queries = load_queries(_ROOM)
+        async with connection.transaction():
+            if long:
+                await connection.execute(
+                    queries["store_bodies"],
+                    node=self._node,
+                    numbers=[packet.number for packet in long],
+                    bodies=[packet.messages[0] for packet in long],
+                )
+            await connection.fetch(queries["notify"], packets=[seal.close(packet) for packet in packets])
+        for _ in packets:
+            self._unsent_bytes -= sum(map(len, self._unsent.popleft().messages))
+        self._settle()
+
+    def _hear(self, text: str) -> None:
+        packet = self._seal.open(text) if self._seal else None
+        if packet is None:
+            tell("bus.dropped", reason="forged")
+            return
+        if packet.node == self._node:
+            return
+        missed = self._senders.take(packet.node, packet.number)
+        if missed is None:
+            return
+        if missed:
+            tell("bus.gap", packets=missed)
+        if not packet.is_stored and not self._inbox:
+            self._subscribers.tell(packet.subject, packet.messages)
+        elif len(self._inbox) < self._settings.inbox_packets:
+            self._inbox.append(packet)
+            self._wake.set()
+        else:
+            tell("bus.dropped", reason="inbox_full")
+
+    async def _fetch_and_tell(self, connection: Connection, packet: Packet) -> None:
+        messages: Sequence[bytes] = packet.messages
+        if packet.is_stored:
+            row = await connection.fetch_one(load_queries(_ROOM)["fetch_body"], node=packet.node, number=packet.number)
+            messages = () if row is None else (row["body"],)
+            if row is None:
+                tell("bus.dropped", reason="expired")
+        self._subscribers.tell(packet.subject, messages)
+
+    def _lose(self) -> None:
+        self._is_lost, self._is_connected = True, False
+        self._wake.set()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Wake everybody who waits for packets to be sent; each looks for itself."""
+        self._settled.set()
+        self._settled.clear()
+
+
+def _contract(bus: PostgresBus) -> Bus:
+    return bus
