@@ -88,6 +88,8 @@ create function rowcast.admit(
 ) returns setof bigint
 language plpgsql
 set search_path = pg_catalog
+-- All joins here are of one batch with itself; the planner, who takes a batch for a single row, would loop over it.
+set enable_nestloop = off
 as $$
 #variable_conflict use_column
 declare
@@ -101,42 +103,47 @@ begin
         select d.id, d.fence, d.tenant_id, d.key, d.held = 'rate_limit' as is_again, a.spacing_us, a.burst, a.concurrency,
                row_number() over (partition by d.tenant_id, d.key order by a.nr) as turn
         from unnest(ids, fences, spacing_us, bursts, concurrency) with ordinality as a(id, fence, spacing_us, burst, concurrency, nr)
-        join rowcast.delivery d on d.id = a.id and d.fence = a.fence and d.status = 'running'
+        join rowcast.delivery d on d.id = a.id and d.fence = a.fence
+        where d.id = any(ids) and d.status = 'running'
     ), line as materialized (
         select tenant_id, key, max(spacing_us) as spacing_us, max(burst) as burst, min(concurrency) as concurrency, count(*) as wanted
         from asked group by tenant_id, key
-    ), busy as (
+    ), busy as materialized (
+        -- All that run, those asked for included.
         select d.tenant_id, d.key, count(*) as running
-        from rowcast.delivery d join line l on l.tenant_id = d.tenant_id and l.key = d.key and l.concurrency > 0
-        where d.sink = asked_sink and d.status = 'running' and not exists (select 1 from asked a where a.id = d.id)
+        from rowcast.delivery d
+        where d.sink = asked_sink and d.status = 'running' and (select bool_or(concurrency > 0) from line)
         group by d.tenant_id, d.key
     ), room as (
-        select l.tenant_id, l.key, l.spacing_us, l.burst, r.queued_until,
-               case when l.concurrency > 0 then least(l.wanted, greatest(0, l.concurrency - coalesce(b.running, 0))) else l.wanted end as free,
-               greatest(now_us, coalesce((extract(epoch from r.arrives_at) * 1000000)::bigint, now_us)) as arrives_us
-        from line l
-        left join busy b on b.tenant_id = l.tenant_id and b.key = l.key
-        left join rowcast.rate_limit r on l.spacing_us > 0 and r.tenant_id = l.tenant_id and r.key = asked_sink || ' ' || l.key
+        select l.tenant_id, l.key, l.spacing_us, l.burst,
+               case when l.concurrency > 0 then least(l.wanted, greatest(0, l.concurrency + l.wanted - b.running)) else l.wanted end as free,
+               greatest(now_us, coalesce(case when l.spacing_us > 0 then (
+                   select (extract(epoch from r.arrives_at) * 1000000)::bigint from rowcast.rate_limit r
+                   where r.tenant_id = l.tenant_id and r.key = asked_sink || ' ' || l.key) end, now_us)) as arrives_us
+        from line l left join busy b on b.tenant_id = l.tenant_id and b.key = l.key
     ), granted as materialized (
-        select *, case when spacing_us = 0 then free else least(free, greatest(0,
-                   (now_us + (burst - 1) * spacing_us - arrives_us + spacing_us) / spacing_us)) end as runs
+        select *, case when spacing_us = 0 then free
+                       else least(free, greatest(0, (now_us + burst * spacing_us - arrives_us) / spacing_us)) end as runs
         from room
     ), over as materialized (
         select a.id, a.fence, a.tenant_id, a.key, a.is_again, a.turn > g.free as is_crowded, g.spacing_us,
                row_number() over (partition by a.tenant_id, a.key, a.is_again, a.turn > g.free order by a.turn) - 1 as place
         from asked a join granted g on g.tenant_id = a.tenant_id and g.key = a.key where a.turn > g.runs
     ), slot as materialized (
-        select g.tenant_id, g.key, g.spacing_us, g.arrives_us + g.runs * g.spacing_us as arrives_us, o.newcomers,
-               to_timestamp((g.arrives_us + (g.runs - g.burst + 1) * g.spacing_us) / 1e6) as next_at,
-               greatest(g.queued_until, to_timestamp((g.arrives_us + (g.runs - g.burst + 1 + o.again) * g.spacing_us) / 1e6)) as tail_at
-        from granted g cross join lateral (
-            select count(*) filter (where is_again) as again, count(*) filter (where not is_again) as newcomers
-            from over o where o.tenant_id = g.tenant_id and o.key = g.key and not o.is_crowded) o
+        -- Who was put back before keeps the next places; newcomers go to the end of the line.
+        select g.tenant_id, g.key, g.spacing_us, g.arrives_us + g.runs * g.spacing_us as arrives_us, coalesce(o.newcomers, 0) as newcomers,
+               g.arrives_us + (g.runs - g.burst + 1) * g.spacing_us as next_us,
+               greatest(g.arrives_us + (g.runs - g.burst + 1 + coalesce(o.again, 0)) * g.spacing_us, (
+                   select (extract(epoch from nullif(r.queued_until, '-infinity')) * 1000000)::bigint from rowcast.rate_limit r
+                   where r.tenant_id = g.tenant_id and r.key = asked_sink || ' ' || g.key)) as tail_us
+        from granted g left join (
+            select tenant_id, key, count(*) filter (where is_again) as again, count(*) filter (where not is_again) as newcomers
+            from over where not is_crowded group by tenant_id, key) o on o.tenant_id = g.tenant_id and o.key = g.key
         where g.spacing_us > 0
     ), stored as (
         insert into rowcast.rate_limit as r (tenant_id, key, arrives_at, queued_until)
         select tenant_id, asked_sink || ' ' || key, to_timestamp(arrives_us / 1e6),
-               case when newcomers > 0 then tail_at + make_interval(secs => newcomers * spacing_us / 1e6) else '-infinity' end
+               case when newcomers > 0 then to_timestamp((tail_us + newcomers * spacing_us) / 1e6) else '-infinity' end
         from slot
         on conflict (tenant_id, key) do update
         set arrives_at = excluded.arrives_at, queued_until = greatest(r.queued_until, excluded.queued_until)
@@ -145,12 +152,11 @@ begin
         set status = 'waiting', attempt = d.attempt - 1, leased_until = null, leased_by = null,
             held = case when o.is_crowded then 'concurrency' else 'rate_limit' end,
             due_at = case when o.is_crowded then clock_timestamp() + make_interval(secs => hold_s * (1 + o.place / 50.0))
-                          when o.is_again then s.next_at + make_interval(secs => o.place * o.spacing_us / 1e6)
-                          else s.tail_at + make_interval(secs => o.place * o.spacing_us / 1e6) end
+                          else to_timestamp((case when o.is_again then s.next_us else s.tail_us end + o.place * o.spacing_us) / 1e6) end
         from over o left join slot s on s.tenant_id = o.tenant_id and s.key = o.key
-        where d.id = o.id and d.fence = o.fence and d.status = 'running'
+        where d.id = o.id and d.fence = o.fence and d.id = any(ids) and d.status = 'running'
     )
-    select a.id from asked a join granted g on g.tenant_id = a.tenant_id and g.key = a.key where a.turn <= g.runs order by a.turn, a.id;
+    select a.id from asked a join granted g on g.tenant_id = a.tenant_id and g.key = a.key where a.turn <= g.runs;
 end
 $$;
 
