@@ -1,8 +1,7 @@
 """One way to say that something happened. `observe` listens and turns it into logs and metrics."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Iterator
 
 Value = str | int | float | bool | None
 Listener = Callable[[str, Mapping[str, Value]], None]
