@@ -1,0 +1,81 @@
+# rowcast: `make help` lists what there is. Needs Python 3.11 to 3.13 and make; everything else is set up here.
+
+MAKEFLAGS += --no-print-directory
+BIN := .venv/bin
+STAMP := .venv/.set-up
+JS_STAMP := tests/js/node_modules/.set-up
+# Another Python: make setup PYTHON=/path/to/python3.12. Flags for `dev`, `test` and `bench`: make dev ARGS="--port 0".
+PYTHON ?=
+ARGS ?=
+
+.PHONY: help setup setup-js dev test check check-style check-types check-imports check-house fast format docs bench bench-quick lock clean
+.DEFAULT_GOAL := help
+
+help: ## list the commands
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv with everything in it, from the hashed lock
+
+$(STAMP): requirements.lock pyproject.toml tools/find_python.sh
+	@set -e; python="$$(PYTHON='$(PYTHON)' sh tools/find_python.sh)"; \
+	echo "Setting up .venv with $$("$$python" --version). The first time takes a minute."; \
+	"$$python" -m venv .venv || { echo "Python has no venv module here. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+setup-js: $(JS_STAMP)
+
+$(JS_STAMP): $(wildcard tests/js/package-lock.json)
+	@if ! command -v npm >/dev/null 2>&1; then \
+		echo "!! npm is not here: the tests with the stock JavaScript client will be SKIPPED. Install Node.js 20 to run them." >&2; \
+	elif [ ! -f tests/js/package-lock.json ]; then \
+		echo "!! tests/js/package-lock.json is not here: the tests with the stock JavaScript client will be SKIPPED." >&2; \
+	else \
+		(cd tests/js && npm ci --silent --no-audit --no-fund) && touch $(JS_STAMP); \
+	fi
+
+dev: $(STAMP) ## start everything: PostgreSQL, a sample shop, a live page (Ctrl-C leaves nothing running)
+	@exec $(BIN)/rowcast dev $(ARGS)
+
+test: $(STAMP) setup-js check ## all checks and all tests, from a clean clone with no service running
+	@$(BIN)/pytest -n auto --dist loadfile -m "not nightly" --ignore tests/architecture $(ARGS)
+
+check: $(STAMP) ## style, types, import rules and house rules, in seconds
+	@$(MAKE) -j4 -O -k check-style check-types check-imports check-house
+
+check-style:
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . || { $(BIN)/ruff format --check .; echo "Run: make format"; exit 1; }
+
+check-types:
+	@$(BIN)/mypy --no-error-summary
+
+check-imports:
+	@said="$$($(BIN)/lint-imports --no-logo 2>&1)" || { echo "$$said"; exit 1; }
+
+check-house:
+	@$(BIN)/pytest -q -p no:cacheprovider tests/architecture
+
+fast: $(STAMP) ## unit and architecture tests only: no database, no network
+	@$(BIN)/pytest -q -n auto tests/unit tests/architecture $(ARGS)
+
+format: $(STAMP) ## write what the checks can correct by themselves
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+
+docs: $(STAMP) ## build the documentation into site/, strictly
+	@$(BIN)/mkdocs build --strict --quiet
+
+bench: $(STAMP) ## measure, each figure beside its baseline, and print the tables
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: $(STAMP) ## the same in under three minutes
+	@$(BIN)/python -m benchmarks --quick $(ARGS)
+
+lock: ## write requirements.lock anew from pyproject.toml (needs uv on the PATH)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--group test --group check --group docs --group bench --group build pyproject.toml -o requirements.lock
+
+clean: ## remove what the commands above have made
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis site dist tests/js/node_modules
