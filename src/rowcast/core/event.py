@@ -65,9 +65,7 @@ def event_type(
     """
 
     def declare(payload_type: C) -> C:
-        catalogue.add(
-            EventType(name=name, version=version, payload_type=payload_type, aggregate=aggregate, key=key)
-        )
+        catalogue.add(EventType(name=name, version=version, payload_type=payload_type, aggregate=aggregate, key=key))
         return payload_type
 
     return declare

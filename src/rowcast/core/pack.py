@@ -30,8 +30,11 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True):
         """
         if not _NAME.match(self.name):
             raise UsageError(
-                f"The pack's name {self.name[:80]!r} must be a lower-case word: letters, digits and '_'.", code="usage.pack"
+                f"The pack's name {self.name[:80]!r} must be a lower-case word: letters, digits and '_'.",
+                code="usage.pack",
             )
         for part in ("events", "rules", "tasks", "watches"):
             if not isinstance(getattr(self, part), tuple):
-                raise UsageError(f"{part} of the pack {self.name} must be a tuple. Write ({part}[0], ...).", code="usage.pack")
+                raise UsageError(
+                    f"{part} of the pack {self.name} must be a tuple. Write ({part}[0], ...).", code="usage.pack"
+                )
