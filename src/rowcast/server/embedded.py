@@ -230,7 +230,7 @@ async def _end(
         give_up_at = loop.time() + patience_s
         if is_alive():
             send(number)
-        while is_alive() and loop.time() < give_up_at:
+        while is_alive() and loop.time() < give_up_at:  # noqa: ASYNC110 - nobody tells us of another's child
             await asyncio.sleep(_POLL_S)
 
 

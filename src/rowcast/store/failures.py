@@ -53,11 +53,16 @@ def explain(error: BaseException, *, is_closed: bool = False) -> RowcastError | 
 
 
 def _explain_statement(error: asyncpg.PostgresError) -> RowcastError | None:
-    if isinstance(error, _CONTENDED):
+    if isinstance(error, _CONTENDED) or _is_misplaced(error):
         return StoreError(f"Another transaction was in the way ({error}); try again.", code="store.contended")
     if isinstance(error, asyncpg.UniqueViolationError):
         return ConflictError(f"Another row has the same value ({error.constraint_name}); choose another one.")
     return refusal(error.sqlstate or "", str(error))
+
+
+def _is_misplaced(error: asyncpg.PostgresError) -> bool:
+    """A row was on its way to the default partition while its day's partition was made; now it would go there."""
+    return isinstance(error, asyncpg.CheckViolationError) and error.constraint_name is None
 
 
 def explain_refused(error: BaseException) -> ConfigError | None:

@@ -43,7 +43,8 @@ async def test_a_new_database_gets_all_migrations_and_a_second_run_none(empty_ds
 
 def test_four_processes_at_once_apply_each_migration_once(empty_dsn: str) -> None:
     processes = [
-        subprocess.Popen([sys.executable, "-c", _MIGRATE, empty_dsn], stdout=subprocess.PIPE, text=True) for _ in range(4)
+        subprocess.Popen([sys.executable, "-c", _MIGRATE, empty_dsn], stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
     ]
 
     printed = sorted(int(process.communicate(timeout=60)[0]) for process in processes)
@@ -110,12 +111,18 @@ def _add_owner(admin: psycopg.Connection, name: str) -> None:
     admin.execute(sql.SQL("create database {0} owner {0}").format(sql.Identifier(name)))
 
 
-@pytest.mark.parametrize("bin_folder", [None, OLDER], ids=["18", "15"])
+@pytest.fixture(params=["18", "15"])
+def bin_folder(request: pytest.FixtureRequest) -> Path | None:
+    if request.param == "18":
+        return None
+    if not OLDER.exists():
+        pytest.skip(f"NOT TESTED: there is no PostgreSQL 15 in {OLDER}; install it to test the oldest server.")
+    return OLDER
+
+
 async def test_owners_without_superuser_rights_migrate_and_speak_for_a_tenant(
     server_folder: Path, bin_folder: Path | None
 ) -> None:
-    if bin_folder is not None and not bin_folder.exists():
-        pytest.skip(f"NOT TESTED: there is no PostgreSQL 15 in {OLDER}; install it to test the oldest server.")
     async with EmbeddedPostgres(server_folder, bin_folder=bin_folder) as server:
         with psycopg.connect(server.dsn, autocommit=True) as admin:
             for name in ("first", "second"):
@@ -124,7 +131,9 @@ async def test_owners_without_superuser_rights_migrate_and_speak_for_a_tenant(
 
             await migrate_database(first)
             if bin_folder is None:
-                with pytest.raises(PermissionDeniedError, match="let an administrator run: grant rowcast_app to second"):
+                with pytest.raises(
+                    PermissionDeniedError, match="let an administrator run: grant rowcast_app to second"
+                ):
                     await migrate_database(second)
                 admin.execute("grant rowcast_app to second")
             await migrate_database(second)

@@ -227,5 +227,7 @@ begin
 end
 $$;
 
+revoke execute on function rowcast.make_partition from public;
+
 -- Today and tomorrow, so that a database that was just migrated takes events at once; the server makes later days.
 select rowcast.make_partition((now() at time zone 'utc')::date + ahead) from generate_series(0, 1) as ahead;
