@@ -7,7 +7,10 @@ import msgspec
 
 
 class BreakerPolicy(msgspec.Struct, frozen=True):
-    """When it opens and how long: `failures` in a row open it for `open_s`, doubled by each failed probe up to `cap_s`."""
+    """When it opens and for how long.
+
+    `failures` in a row open it for `open_s`, doubled by each failed probe up to `cap_s`.
+    """
 
     failures: int = 5
     open_s: float = 15.0

@@ -30,7 +30,7 @@ class SinkOptions(msgspec.Struct, frozen=True):
     """How a runner treats one sink.
 
     `concurrency` bounds the attempts of this process, `tenant_share` the part of them that one tenant may hold.
-    `limits` gives the limits of a delivery's key, which hold over all workers. Without `breaker` no key is ever held back.
+    `limits` gives the limits of a delivery's key, which hold over all workers. Without `breaker` no key is held back.
     """
 
     concurrency: int = 256
@@ -43,7 +43,7 @@ class SinkOptions(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Flight:
-    """One attempt that runs here. `leased_until_s` is this process's monotonic clock, cautious by the claim's own time."""
+    """One attempt that runs here. `leased_until_s` is on this process's monotonic clock and rather too early."""
 
     delivery: Delivery
     started_s: float
@@ -87,8 +87,8 @@ class Lane:
     def share(self, now_s: float) -> Share:
         """Give how the next claim shares its room.
 
-        Oldest first, as long as that serves everybody. While more is due than fits, every second claim goes by turns and
-        leaves out the tenant with the backlog; each one does when a tenant has all it may have in flight.
+        Oldest first, as long as that serves everybody. While more is due than fits, every second claim goes by turns
+        and leaves out the tenant with the backlog; each one does when a tenant has all it may have in flight.
         """
         room = self._tenant_room()
         self.by_turns = self.is_pressed and not self.by_turns

@@ -1,4 +1,4 @@
-"""The ledger: what is owed to whom, who holds it under which lease, and what came of it. All times are the database's."""
+"""The ledger: what is owed to whom, who holds it, and what came of it. All times are the database's."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -26,9 +26,9 @@ _PRIORITIES = {int(priority): priority for priority in Priority}
 class Share(msgspec.Struct, frozen=True):
     """How a claim shares its room among tenants.
 
-    `tenant_room` bounds what one tenant gets by this claim. With `after_tenant` set the claim goes by turns: it serves the
-    tenants after that one, all but `full_tenants`, instead of the oldest deliveries of the sink. `low_at` leaves out
-    what was due before (dead row versions at the head of a busy queue); only a hint for one claim of many.
+    `tenant_room` bounds what one tenant gets by this claim. With `after_tenant` set the claim goes by turns: it serves
+    the tenants after that one, all but `full_tenants`, instead of the oldest deliveries of the sink. `low_at` leaves
+    out what was due before (dead row versions at the head of a busy queue); only a hint for one claim of many.
     """
 
     tenant_room: int = 1_000_000
@@ -56,7 +56,7 @@ class Settlement(msgspec.Struct, frozen=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """A claimed delivery that goes back without an attempt: for how long, and why (`breaker`, or `` for a released one)."""
+    """A claimed delivery that goes back without an attempt: for how long, and why (empty for a released one)."""
 
     delivery: Delivery
     wait_s: float = 0.0
@@ -148,7 +148,7 @@ class Ledger:
         return tuple(map(_delivery, rows))
 
     async def settle(self, results: Sequence[Settlement]) -> int:
-        """Record results and their attempts, and give how many were stale: claimed by somebody else since, or cancelled."""
+        """Record results with their attempts, and give how many were stale: claimed by another since, or cancelled."""
         if not results:
             return 0
         row = await self._database.fetch_one(self._queries["settle"], worker=self._worker, **_columns(results))
@@ -228,7 +228,7 @@ class Ledger:
         return tuple(row["id"] for row in rows)
 
     async def next_due_s(self, sink: str) -> float | None:
-        """Give the seconds until something of a sink is due or a lease runs out, negative when it is; None for nothing."""
+        """Give the seconds until something is due or a lease runs out, negative when it is; None for nothing."""
         row = await self._database.fetch_one(self._queries["next_due"], sink=sink)
         return None if row is None or row["wait_s"] is None else float(row["wait_s"])
 
@@ -272,7 +272,9 @@ def _result(outcome: Outcome) -> str | None:
         msgspec.json.decode(outcome.result)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return '"The result was not JSON and was not kept."'
-    return outcome.result if len(outcome.result) <= _RESULT_LIMIT_CHARS else '"The result was too large and was not kept."'
+    return (
+        outcome.result if len(outcome.result) <= _RESULT_LIMIT_CHARS else '"The result was too large and was not kept."'
+    )
 
 
 def _delivery(row: Mapping[str, Any]) -> Delivery:

@@ -44,7 +44,7 @@ def burst_size(limits: Limits) -> int:
 def spacing_us(limits: Limits) -> int:
     """Give the steady distance of two attempts in microseconds, rounded up; 0 where the rate is not limited.
 
-    A burst is paid for by the wider spacing of the rest: with N a minute and B at once, N - B + 1 are spread over a minute.
+    A burst is paid for by the wider spacing of the rest: with N a minute and B at once, N - B + 1 fill a minute.
     """
     if limits.rate_per_minute <= 0:
         return 0

@@ -36,7 +36,7 @@ class RunnerSettings(msgspec.Struct, frozen=True):
 
 
 class Runner:
-    """Delivers what is due, for all sinks of this process. `run` until it is cancelled, or until `stop` has ended it."""
+    """Delivers what is due, for all sinks of this process. `run` lasts until it is cancelled or `stop` ends it."""
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class Runner:
             await self._ledger.release(deliveries)
             return
         now_s = self._clock.monotonic_s()
-        # The lease is counted from before the claim was sent, so this process never thinks it longer than the database does.
+        # Counted from before the claim was sent: this process never thinks the lease longer than the database does.
         leased_until_s = lane.claimed_s + lane.options.lease_s
         for delivery in deliveries:
             flight = Flight(delivery, now_s, leased_until_s)
@@ -202,7 +202,7 @@ class Runner:
             if _is_cancelled_from_outside():
                 raise
             return Retry("crash:CancelledError", excerpt="The sink cancelled itself.")
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - task boundary: a bad sink must not cancel its neighbours
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a bad sink must not cancel its neighbours
             return Retry(f"crash:{type(error).__name__}", excerpt=_sentence(error))
 
     def _settle(self, lane: Lane, flight: Flight, outcome: Outcome) -> None:
@@ -259,7 +259,7 @@ class Runner:
             for lane in self._lanes.values():
                 try:
                     await self._extend(lane)
-                except Exception as error:  # noqa: BLE001 - task boundary: tried again in a moment, the lease lasts a while
+                except Exception as error:  # noqa: BLE001 - task boundary: tried again soon, the lease lasts a while
                     tell("delivery.extend_failed", sink=lane.name, reason=getattr(error, "code", type(error).__name__))
 
     async def _extend(self, lane: Lane) -> None:

@@ -64,7 +64,7 @@ class Settler:
         self._changed.set()
 
     async def run(self) -> None:
-        """Settle until `close`; while one statement runs the next batch gathers, so load makes batches large by itself."""
+        """Settle until `close`. While one statement runs the next batch gathers: load makes batches large by itself."""
         pause_s = _FIRST_PAUSE_S
         while self._results or self._forward or not self._is_closing:
             if not self._results and not self._forward:

@@ -40,7 +40,7 @@ create index delivery_tenant on rowcast.delivery (tenant_id, id);
 -- Rows change status two times in milliseconds; dead versions at the head of the queue are what a claim pays for.
 alter table rowcast.delivery set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
--- One attempt, identified by the claim (`fence`) that made it. `lost`: its worker never came back and the lease ran out.
+-- One attempt, identified by the claim (`fence`) that made it. `lost`: its worker never came back within the lease.
 create table rowcast.attempt (
     delivery_id bigint not null,
     fence bigint not null,
@@ -80,11 +80,13 @@ create policy engine on rowcast.rate_limit to current_user using (true) with che
 create policy tenant on rowcast.rate_limit for select using (tenant_id = rowcast.current_tenant());
 grant select on rowcast.delivery, rowcast.attempt to rowcast_app;
 
--- Of deliveries that a worker has just claimed, gives those that may run now; the others are put back, their attempt not counted.
--- One caller at a time for each sink, and what it counts it reads after it has the lock: so the limits hold across all workers.
+-- Of deliveries that a worker has just claimed, gives those that may run now; the others are put back, their attempt
+-- not counted. One caller at a time for each sink, and what it counts it reads after it has the lock: so the limits
+-- hold across all workers.
 -- Spacing and burst are those of `rate_limit.py`, in microseconds (0: no rate limit); concurrency 0: no limit.
 create function rowcast.admit(
-    sink text, ids bigint[], fences bigint[], spacing_us bigint[], bursts integer[], concurrency integer[], hold_s double precision
+    sink text, ids bigint[], fences bigint[], spacing_us bigint[], bursts integer[], concurrency integer[],
+    hold_s double precision
 ) returns setof bigint
 language plpgsql
 set search_path = pg_catalog
@@ -100,13 +102,16 @@ begin
     now_us := (extract(epoch from clock_timestamp()) * 1000000)::bigint;
     return query
     with asked as materialized (
-        select d.id, d.fence, d.tenant_id, d.key, d.held = 'rate_limit' as is_again, a.spacing_us, a.burst, a.concurrency,
+        select d.id, d.fence, d.tenant_id, d.key, d.held = 'rate_limit' as is_again,
+               a.spacing_us, a.burst, a.concurrency,
                row_number() over (partition by d.tenant_id, d.key order by a.nr) as turn
-        from unnest(ids, fences, spacing_us, bursts, concurrency) with ordinality as a(id, fence, spacing_us, burst, concurrency, nr)
+        from unnest(ids, fences, spacing_us, bursts, concurrency)
+            with ordinality as a(id, fence, spacing_us, burst, concurrency, nr)
         join rowcast.delivery d on d.id = a.id and d.fence = a.fence
         where d.id = any(ids) and d.status = 'running'
     ), line as materialized (
-        select tenant_id, key, max(spacing_us) as spacing_us, max(burst) as burst, min(concurrency) as concurrency, count(*) as wanted
+        select tenant_id, key, max(spacing_us) as spacing_us, max(burst) as burst, min(concurrency) as concurrency,
+               count(*) as wanted
         from asked group by tenant_id, key
     ), busy as materialized (
         -- All that run, those asked for included.
@@ -116,28 +121,34 @@ begin
         group by d.tenant_id, d.key
     ), room as (
         select l.tenant_id, l.key, l.spacing_us, l.burst,
-               case when l.concurrency > 0 then least(l.wanted, greatest(0, l.concurrency + l.wanted - b.running)) else l.wanted end as free,
+               case when l.concurrency > 0 then least(l.wanted, greatest(0, l.concurrency + l.wanted - b.running))
+                    else l.wanted end as free,
                greatest(now_us, coalesce(case when l.spacing_us > 0 then (
                    select (extract(epoch from r.arrives_at) * 1000000)::bigint from rowcast.rate_limit r
                    where r.tenant_id = l.tenant_id and r.key = asked_sink || ' ' || l.key) end, now_us)) as arrives_us
         from line l left join busy b on b.tenant_id = l.tenant_id and b.key = l.key
     ), granted as materialized (
-        select *, case when spacing_us = 0 then free
-                       else least(free, greatest(0, (now_us + burst * spacing_us - arrives_us) / spacing_us)) end as runs
+        select tenant_id, key, spacing_us, burst, free, arrives_us,
+               case when spacing_us = 0 then free
+                    else least(free, greatest(0, (now_us + burst * spacing_us - arrives_us) / spacing_us)) end as runs
         from room
     ), over as materialized (
         select a.id, a.fence, a.tenant_id, a.key, a.is_again, a.turn > g.free as is_crowded, g.spacing_us,
-               row_number() over (partition by a.tenant_id, a.key, a.is_again, a.turn > g.free order by a.turn) - 1 as place
+               row_number() over (
+                   partition by a.tenant_id, a.key, a.is_again, a.turn > g.free order by a.turn) - 1 as place
         from asked a join granted g on g.tenant_id = a.tenant_id and g.key = a.key where a.turn > g.runs
     ), slot as materialized (
         -- Who was put back before keeps the next places; newcomers go to the end of the line.
-        select g.tenant_id, g.key, g.spacing_us, g.arrives_us + g.runs * g.spacing_us as arrives_us, coalesce(o.newcomers, 0) as newcomers,
+        select g.tenant_id, g.key, g.spacing_us, g.arrives_us + g.runs * g.spacing_us as arrives_us,
+               coalesce(o.newcomers, 0) as newcomers,
                g.arrives_us + (g.runs - g.burst + 1) * g.spacing_us as next_us,
                greatest(g.arrives_us + (g.runs - g.burst + 1 + coalesce(o.again, 0)) * g.spacing_us, (
-                   select (extract(epoch from nullif(r.queued_until, '-infinity')) * 1000000)::bigint from rowcast.rate_limit r
+                   select (extract(epoch from nullif(r.queued_until, '-infinity')) * 1000000)::bigint
+                   from rowcast.rate_limit r
                    where r.tenant_id = g.tenant_id and r.key = asked_sink || ' ' || g.key)) as tail_us
         from granted g left join (
-            select tenant_id, key, count(*) filter (where is_again) as again, count(*) filter (where not is_again) as newcomers
+            select tenant_id, key, count(*) filter (where is_again) as again,
+                   count(*) filter (where not is_again) as newcomers
             from over where not is_crowded group by tenant_id, key) o on o.tenant_id = g.tenant_id and o.key = g.key
         where g.spacing_us > 0
     ), stored as (
@@ -151,8 +162,10 @@ begin
         update rowcast.delivery d
         set status = 'waiting', attempt = d.attempt - 1, leased_until = null, leased_by = null,
             held = case when o.is_crowded then 'concurrency' else 'rate_limit' end,
-            due_at = case when o.is_crowded then clock_timestamp() + make_interval(secs => hold_s * (1 + o.place / 50.0))
-                          else to_timestamp((case when o.is_again then s.next_us else s.tail_us end + o.place * o.spacing_us) / 1e6) end
+            due_at = case
+                when o.is_crowded then clock_timestamp() + make_interval(secs => hold_s * (1 + o.place / 50.0))
+                when o.is_again then to_timestamp((s.next_us + o.place * o.spacing_us) / 1e6)
+                else to_timestamp((s.tail_us + o.place * o.spacing_us) / 1e6) end
         from over o left join slot s on s.tenant_id = o.tenant_id and s.key = o.key
         where d.id = o.id and d.fence = o.fence and d.id = any(ids) and d.status = 'running'
     )
@@ -162,7 +175,9 @@ $$;
 
 -- Makes deliveries that were put back by a concurrency limit or an open breaker due at once; gives how many.
 -- Under the lock of `admit`, so that none is put back unseen while the place it waits for becomes free.
-create function rowcast.call_forward(sink text, tenant_ids text[], keys text[], places integer[], reason text) returns bigint
+create function rowcast.call_forward(
+    sink text, tenant_ids text[], keys text[], places integer[], reason text
+) returns bigint
 language plpgsql
 set search_path = pg_catalog
 as $$
