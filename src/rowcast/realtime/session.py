@@ -114,8 +114,11 @@ class Session:
         ]
 
     def close(self, text: str) -> Sequence[Effect]:
-        """Close every channel, each told why; for a server that stops."""
-        return [effect for channel in list(self.channels.values()) for effect in self._end(channel, "ok", text)]
+        """Tell every channel why the socket is about to be closed; for a server that stops.
+
+        No `phx_close`: a stock client takes that for the end of the channel and does not join it again on the next socket.
+        """
+        return [Send(_system(channel, "system", "ok", text)) for channel in self.channels.values()]
 
     def heard(self) -> Sequence[TopicKey]:
         """Give what this socket hears."""

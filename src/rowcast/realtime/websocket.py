@@ -144,7 +144,7 @@ class SocketProtocol(asyncio.Protocol):
             self._do(self._session.expire(now=self._hub.clock.now()))
 
     def shut(self, text: str, code: int) -> None:
-        """Close every channel with `text`, then the socket with `code`."""
+        """Tell every channel `text`, then close the socket with `code`; clients come back and join again."""
         if self._closing_since_s is None and not self._is_gone:
             self._do(self._session.close(text))
             self._say_close(code, text)

@@ -1,0 +1,61 @@
+// The stock client, driven line by line: one JSON command a line on stdin, one JSON fact a line on stdout.
+// usage: node client.mjs URL APIKEY VSN [CONNECT PARAMETERS AS JSON]; ends when stdin ends.
+import { createInterface } from "node:readline";
+import { RealtimeClient } from "@supabase/realtime-js";
+import WebSocket from "ws";
+
+const [url, apikey, vsn, parameters] = process.argv.slice(2);
+const print = (fact) => console.log(JSON.stringify(fact));
+const channels = {};
+let socket;
+
+class Tapped extends WebSocket {
+  constructor(...given) {
+    super(...given);
+    socket = this;
+    this.on("close", (code) => print({ closed: code }));
+    this.on("open", () => print({ opened: true }));
+  }
+}
+
+const client = new RealtimeClient(url, {
+  params: { apikey, ...JSON.parse(parameters ?? "{}") },
+  vsn,
+  transport: Tapped,
+  reconnectAfterMs: () => 100,
+  timeout: 8000,
+});
+client.onHeartbeat((status) => print({ heartbeat: status }));
+
+const shown = (message) =>
+  message.payload instanceof ArrayBuffer
+    ? { ...message, payload: { bytes: [...new Uint8Array(message.payload)] } }
+    : message;
+
+const commands = {
+  connect: () => client.connect(),
+  join: ({ name, config, token }) => {
+    if (token) client.setAuth(token);
+    const channel = client.channel(name, { config });
+    channels[name] = channel;
+    channel
+      .on("broadcast", { event: "*" }, (message) => print({ name, message: shown(message) }))
+      .on("system", {}, (system) => print({ name, system }))
+      .subscribe((status, error) => print({ name, status, error: error?.message }));
+  },
+  send: async ({ name, event, payload, bytes }) => {
+    const body = bytes ? new Uint8Array(bytes).buffer : payload;
+    print({ name, sent: await channels[name].send({ type: "broadcast", event, payload: body }) });
+  },
+  leave: async ({ name }) => print({ name, left: await channels[name].unsubscribe() }),
+  heartbeat: () => client.sendHeartbeat(),
+  raw: ({ text }) => socket.send(text),
+  authorize: ({ token }) => client.setAuth(token),
+};
+
+createInterface({ input: process.stdin })
+  .on("line", (line) => {
+    const command = JSON.parse(line);
+    commands[command.do](command);
+  })
+  .on("close", () => process.exit(0));
