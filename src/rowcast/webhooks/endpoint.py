@@ -1,0 +1,73 @@
+"""Endpoints: where a tenant wants its events posted. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from rowcast.core.errors import InvalidInputError
+from rowcast.core.event_pattern import checked_event_pattern, fits_any
+
+ENDPOINT_PREFIX = "ep_"
+PATTERNS_LIMIT = 100
+_KSUID_EPOCH_S = 1_400_000_000
+_KSUID_CHARS = 27
+_KSUID_NOISE_BYTES = 15
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """One endpoint, without its secret. `event_types` None means every type; otherwise types or patterns."""
+
+    id: str
+    tenant_id: str
+    url: str
+    description: str
+    event_types: tuple[str, ...] | None
+    is_disabled: bool
+    created_at: datetime
+    changed_at: datetime
+
+    def wants(self, event_type: str) -> bool:
+        """Tell whether events of this type are to be posted here."""
+        return not self.is_disabled and (self.event_types is None or fits_any(event_type, self.event_types))
+
+
+class SigningEndpoint(msgspec.Struct, frozen=True):
+    """What one attempt needs of an endpoint. Its text form hides the secrets."""
+
+    id: str
+    url: str
+    secrets: tuple[str, ...]
+    is_disabled: bool
+
+    def __repr__(self) -> str:
+        """Give everything but the secrets."""
+        return f"SigningEndpoint(id={self.id!r}, secrets={len(self.secrets)}, is_disabled={self.is_disabled})"
+
+
+def endpoint_id(at: datetime, noise: bytes) -> str:
+    """Give `ep_` and 27 characters that sort by time: 40 bits of 4 ms ticks, then `noise` (15 bytes)."""
+    ticks = int((at.timestamp() - _KSUID_EPOCH_S) * 256)
+    number = (ticks << (8 * _KSUID_NOISE_BYTES)) | int.from_bytes(noise[:_KSUID_NOISE_BYTES], "big")
+    digits: list[str] = []
+    for _ in range(_KSUID_CHARS):
+        number, digit = divmod(number, 62)
+        digits.append(_DIGITS[digit])
+    return ENDPOINT_PREFIX + "".join(reversed(digits))
+
+
+def checked_event_types(event_types: Sequence[str] | None) -> list[str] | None:
+    """Give the patterns back if each can be used; None stays None and means every type.
+
+    Raises:
+        InvalidInputError: `input.event_pattern`, for a malformed pattern, an empty list, or more than 100 of them.
+    """
+    if event_types is None:
+        return None
+    if not 1 <= len(event_types) <= PATTERNS_LIMIT:
+        raise InvalidInputError(
+            f"An endpoint names 1 to {PATTERNS_LIMIT} event types; leave them out for every type.",
+            code="input.event_pattern",
+        )
+    return [checked_event_pattern(pattern) for pattern in event_types]

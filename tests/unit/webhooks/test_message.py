@@ -1,0 +1,24 @@
+"""The message of an event."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+
+from rowcast.core.envelope import Envelope
+from rowcast.webhooks.message import message_body, message_id
+
+EVENT = Envelope(
+    id=UUID("01900000-0000-7000-8000-000000000001"), tenant_id="acme", aggregate_type="order", aggregate_id="o1", event_type="orders.confirmed",
+    version=1, occurred_at=datetime(2026, 6, 19, 12, 0, 0, 123456, tzinfo=UTC), payload=msgspec.Raw(b'{"b": 1.10, "a": [ ]}'),
+)  # fmt: skip
+
+
+def test_id_is_that_of_the_event_and_holds_no_dot() -> None:
+    assert message_id(EVENT.id) == "msg_01900000000070008000000000000001"
+
+
+def test_body_carries_the_payload_as_it_was_emitted() -> None:
+    assert message_body(EVENT) == (
+        b'{"type":"orders.confirmed","timestamp":"2026-06-19T12:00:00.123456Z","data":{"b": 1.10, "a": [ ]}}'
+    )

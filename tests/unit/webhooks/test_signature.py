@@ -1,0 +1,137 @@
+"""Standard Webhooks signatures, held to the public vectors and to the public library."""
+
+import traceback
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from standardwebhooks import Webhook
+
+from rowcast.core.errors import InvalidInputError, InvalidSignatureError, RowcastError, StaleTimestampError
+from rowcast.webhooks.signature import secret_key, secret_text, sign, signed_headers, verify
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+OTHER = secret_text(b"o" * 32)
+ID = "msg_p5jXN8AQM9LWM0D4loKWxJek"
+TIMESTAMP = 1614265330
+BODY = b'{"test": 2432232314}'
+SIGNATURE = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+NOW = datetime.fromtimestamp(TIMESTAMP, UTC)
+
+
+def headers(**changed: str) -> dict[str, str]:
+    return {"webhook-id": ID, "webhook-timestamp": str(TIMESTAMP), "webhook-signature": SIGNATURE} | {
+        f"webhook-{name}": value for name, value in changed.items()
+    }
+
+
+def test_public_vector_is_reproduced() -> None:
+    assert sign([SECRET], message_id=ID, timestamp_s=TIMESTAMP, body=BODY) == SIGNATURE
+    assert verify([SECRET], headers(), BODY, now=NOW) == ID
+
+
+@given(key=st.binary(min_size=24, max_size=64), body=st.text(max_size=200))
+def test_what_we_sign_verifies_with_the_public_library(key: bytes, body: str) -> None:
+    secret, now = secret_text(key), datetime.now(UTC)  # noqa: DTZ005, TID251 - the library reads the machine's clock
+    made = signed_headers([OTHER, secret], message_id=ID, timestamp_s=int(now.timestamp()), body=body.encode())
+
+    try:
+        Webhook(secret).verify(body, made)
+    except ValueError:  # the signature was taken; the library then insists on a JSON body
+        pass
+    assert verify([secret], made, body.encode(), now=now) == ID
+
+
+def test_what_the_public_library_signs_verifies_with_us() -> None:
+    signature = Webhook(SECRET).sign(ID, NOW, BODY.decode())
+
+    assert verify([SECRET], headers(signature=signature), BODY, now=NOW) == ID
+
+
+@pytest.mark.parametrize("secret", [SECRET, SECRET.removeprefix("whsec_"), secret_text(b"x" * 25).rstrip("=")])
+def test_secret_is_taken_with_and_without_prefix_and_padding(secret: str) -> None:
+    assert len(secret_key(secret)) in (24, 25)
+
+
+@pytest.mark.parametrize("secret", ["", "whsec_", "whsec_!!!", secret_text(b"x" * 24)[:-8], "whsec_" + "A" * 100, "whsec_ü", "whsk_" + "A" * 32])
+def test_malformed_secret_is_refused_without_being_quoted(secret: str) -> None:
+    with pytest.raises(InvalidInputError) as refusal:
+        secret_key(secret)
+
+    assert refusal.value.code == "input.secret"
+    shown = "".join(traceback.format_exception(refusal.value))
+    assert len(secret) < 9 or secret.removeprefix("whsec_") not in shown
+
+
+def test_every_secret_of_a_rotation_signs_and_any_verifies() -> None:
+    made = signed_headers([SECRET, OTHER], message_id=ID, timestamp_s=TIMESTAMP, body=BODY)
+
+    assert [verify([secret], made, BODY, now=NOW) for secret in (SECRET, OTHER)] == [ID, ID]
+    assert verify([OTHER, SECRET], headers(), BODY, now=NOW) == ID
+
+
+def test_both_header_families_carry_the_same_values() -> None:
+    made = signed_headers([SECRET], message_id=ID, timestamp_s=TIMESTAMP, body=BODY)
+
+    assert {name for name in made} == {f"{family}-{part}" for family in ("webhook", "svix") for part in ("id", "timestamp", "signature")}
+    assert all(made[f"webhook-{part}"] == made[f"svix-{part}"] for part in ("id", "timestamp", "signature"))
+    assert verify([SECRET], {name.upper(): value for name, value in made.items() if "svix" in name}, BODY, now=NOW) == ID
+
+
+@pytest.mark.parametrize("seconds", [-300, -299, 0, 300])
+def test_timestamp_within_five_minutes_is_fresh(seconds: int) -> None:
+    assert verify([SECRET], headers(), BODY, now=NOW + timedelta(seconds=seconds)) == ID
+
+
+@pytest.mark.parametrize("seconds", [-301, 301, 86_400])
+def test_timestamp_beyond_five_minutes_is_stale(seconds: int) -> None:
+    with pytest.raises(StaleTimestampError):
+        verify([SECRET], headers(), BODY, now=NOW + timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize("timestamp", ["-1", "1e9", "1614265330.0", " 1614265330", "01614265330", "٣", "9" * 5000, "x"])
+def test_timestamp_that_is_no_whole_number_is_refused(timestamp: str) -> None:
+    with pytest.raises(StaleTimestampError):
+        verify([SECRET], headers(timestamp=timestamp), BODY, now=NOW)
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        "v1", "v1,", "x", ",", "v1,!!!", "v1a," + SIGNATURE[3:], "v2," + SIGNATURE[3:], SIGNATURE[3:], "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OF=",
+        SIGNATURE.lower(), "v1,ü", "v1,\udcff", " ".join(["v1,x"] * 32 + [SIGNATURE]), SIGNATURE + "\x00",
+    ],
+)  # fmt: skip
+def test_signature_that_does_not_fit_is_refused(signature: str) -> None:
+    with pytest.raises(InvalidSignatureError):
+        verify([SECRET], headers(signature=signature), BODY, now=NOW)
+
+
+@pytest.mark.parametrize("signature", [f"v1a,zzz {SIGNATURE}", f"x {SIGNATURE} v1,other", f"  {SIGNATURE}"])
+def test_fitting_item_counts_among_others(signature: str) -> None:
+    assert verify([SECRET], headers(signature=signature), BODY, now=NOW) == ID
+
+
+@pytest.mark.parametrize("change", [{"id": "msg_other"}, {"id": ""}, {"signature": ""}, {"timestamp": ""}])
+def test_missing_or_altered_header_is_refused(change: dict[str, str]) -> None:
+    with pytest.raises(InvalidSignatureError):
+        verify([SECRET], headers(**change), BODY, now=NOW)
+
+
+@pytest.mark.parametrize("body", [BODY + b" ", BODY.replace(b": ", b":"), b"", b"\xff"])
+def test_body_altered_by_a_byte_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidSignatureError):
+        verify([SECRET], headers(), body, now=NOW)
+
+
+def test_nothing_verifies_without_a_secret() -> None:
+    with pytest.raises(InvalidSignatureError):
+        verify([], headers(), BODY, now=NOW)
+
+
+@given(st.dictionaries(st.sampled_from(["webhook-id", "webhook-timestamp", "webhook-signature", "Svix-Id"]), st.text()), st.binary())
+def test_any_headers_are_verified_or_refused(given_headers: dict[str, Any], body: bytes) -> None:
+    with pytest.raises(RowcastError):
+        verify([SECRET], given_headers, body, now=NOW)
