@@ -1,0 +1,581 @@
+-- The whole schema of rowcast as it is after all migrations: for reading, and for one test that compares it with them.
+-- Databases are made by the migrations (`rowcast migrate`), never from this file.
+--
+--     event ----------> event_state          what happened, and what became of it      view: outbox
+--       |
+--       +-------------> delivery --> attempt  what is owed to whom, and each try
+--                          endpoint           where a tenant wants its events posted
+--
+-- Row-level security: policy `engine` lets the owner (the server) see all, policy `tenant` shows a session the rows of the
+-- tenant it speaks for (`set role rowcast_app` and `set rowcast.tenant_id`). Functions with their owner's rights pin `search_path`.
+
+-- The schema, the role that applications are given, and the words every later migration uses.
+
+create schema rowcast;
+
+-- What was run on this database, with the SHA-256 of each file.
+create table rowcast.migration (
+    name text primary key,
+    checksum text not null,
+    applied_at timestamptz not null default clock_timestamp()
+);
+
+
+-- Roles belong to the whole cluster, so another database may have made this one, or be making it now.
+do $$
+begin
+    create role rowcast_app nologin;
+exception
+    when duplicate_object or unique_violation then null;
+end
+$$;
+
+-- An owner that is no superuser must be a member to speak for one tenant (`set role`).
+do $$
+begin
+    execute format('grant rowcast_app to %I', current_user);
+exception
+    when insufficient_privilege then
+        if not pg_has_role(current_user, 'rowcast_app', 'member') then
+            raise exception 'config.role: the role rowcast_app belongs to somebody else; let an administrator run: grant rowcast_app to %',
+                quote_ident(current_user) using errcode = 'RC403';
+        end if;
+end
+$$;
+
+grant usage on schema rowcast to rowcast_app;
+
+-- The tenant that this session speaks for; null where it speaks for all of them.
+create function rowcast.current_tenant() returns text
+language sql stable parallel safe
+set search_path = pg_catalog
+as $$ select nullif(current_setting('rowcast.tenant_id', true), '') $$;
+
+-- A UUIDv7 of a given moment (RFC 9562): 48 bits of milliseconds, then the noise of a random UUID from its version on.
+-- PostgreSQL 18 has its own, 15 to 17 have not. No `set search_path`: only without it is the body inlined where it is called.
+create function rowcast.uuid7(at timestamptz default clock_timestamp()) returns uuid
+language sql volatile parallel safe
+as $$
+    select (pg_catalog.lpad(pg_catalog.to_hex((pg_catalog.date_part('epoch', at) * 1000)::bigint), 12, '0')
+            || '7' || pg_catalog.substr(pg_catalog.gen_random_uuid()::text, 16))::uuid
+$$;
+
+-- The smallest UUID of a moment: the bound of a partition.
+create function rowcast.uuid7_floor(at timestamptz) returns uuid
+language sql immutable parallel safe
+set search_path = pg_catalog
+as $$
+    select encode(
+        substring(int8send((extract(epoch from at) * 1000)::bigint) from 3) || '\x00000000000000000000'::bytea,
+        'hex')::uuid
+$$;
+
+-- Keys of the HTTP API. Only the SHA-256 of a key is kept. A key without a tenant may act for all of them.
+create table rowcast.api_key (
+    id text primary key,
+    tenant_id text,
+    name text not null,
+    hash bytea not null unique,
+    scopes text[] not null,
+    created_at timestamptz not null default clock_timestamp(),
+    expires_at timestamptz,
+    revoked_at timestamptz
+);
+
+alter table rowcast.api_key enable row level security;
+alter table rowcast.api_key force row level security;
+create policy engine on rowcast.api_key to current_user using (true) with check (true);
+create policy tenant on rowcast.api_key using (tenant_id = rowcast.current_tenant());
+
+
+--                            Outbox
+-- ------------------------------------------------------------
+
+-- The outbox: events, append-only and partitioned by day, and beside them what became of each.
+
+create sequence rowcast.event_seq;
+
+-- The day is read from the id (a UUIDv7), so that one primary key is unique across all partitions.
+-- `seq` is drawn when the row is written, under the caller's lock on the aggregate: it orders an aggregate's events.
+create table rowcast.event (
+    id uuid not null primary key,
+    seq bigint not null default nextval('rowcast.event_seq'),
+    tenant_id text not null check (tenant_id <> ''),
+    aggregate_type text not null,
+    aggregate_id text not null,
+    event_type text not null,
+    version integer not null default 1 check (version >= 1),
+    occurred_at timestamptz not null,
+    created_at timestamptz not null default clock_timestamp(),
+    payload json not null,
+    traceparent text,
+    topic text,
+    shard smallint not null generated always as
+        ((hashtextextended(tenant_id || e'\x1f' || aggregate_type || e'\x1f' || aggregate_id, 0) & 63)::smallint) stored
+) partition by range (id);
+
+create index event_shard_seq on rowcast.event (shard, seq);
+create table rowcast.event_default partition of rowcast.event default;
+
+-- Insert-only: no row means pending. A published event stays published (see the trigger).
+create table rowcast.event_state (
+    event_id uuid not null primary key,
+    status text not null check (status in ('published', 'failed', 'dead')),
+    changed_at timestamptz not null default clock_timestamp(),
+    attempts integer not null default 1,
+    error text,
+    next_attempt_at timestamptz
+) partition by range (event_id);
+
+create index event_state_failed on rowcast.event_state (next_attempt_at) where status = 'failed';
+create table rowcast.event_state_default partition of rowcast.event_state default;
+
+create function rowcast.keep_published() returns trigger
+language plpgsql
+set search_path = pg_catalog
+as $$
+begin
+    if tg_op = 'DELETE' or old.status = 'published' or (old.status = 'dead' and new.status <> 'published') then
+        raise exception 'outbox.published_is_final: event % is % and stays so; replay it instead',
+            old.event_id, old.status using errcode = 'RC409';
+    end if;
+    return new;
+end
+$$;
+
+create trigger keep_published before update or delete on rowcast.event_state
+    for each row execute function rowcast.keep_published();
+
+-- What a feed has behind it. Claim feed: one row a shard, every event below `low_seq` is settled. WAL feed: shard -1 and its LSN.
+create table rowcast.feed_cursor (
+    shard smallint primary key,
+    low_seq bigint not null default 0,
+    lsn pg_lsn,
+    changed_at timestamptz not null default clock_timestamp()
+);
+
+-- A stretch of the log that the WAL feed could not read (the slot was lost), and when the claim feed had healed it.
+create table rowcast.feed_gap (
+    id bigint generated always as identity primary key,
+    reason text not null,
+    noticed_at timestamptz not null default clock_timestamp(),
+    healed_at timestamptz,
+    healed_events bigint not null default 0
+);
+
+create view rowcast.outbox with (security_invoker = true) as
+    select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.created_at,
+           e.payload, e.traceparent, e.topic,
+           coalesce(s.status, 'pending') as status,
+           case when s.status = 'published' then s.changed_at end as published_at,
+           s.error,
+           coalesce(s.attempts, 0) as attempts,
+           s.next_attempt_at
+    from rowcast.event e left join rowcast.event_state s on s.event_id = e.id;
+
+alter table rowcast.event enable row level security;
+alter table rowcast.event force row level security;
+create policy engine on rowcast.event to current_user using (true) with check (true);
+create policy tenant on rowcast.event for select using (tenant_id = rowcast.current_tenant());
+alter table rowcast.event_state enable row level security;
+alter table rowcast.event_state force row level security;
+create policy engine on rowcast.event_state to current_user using (true) with check (true);
+-- An event's state is seen by whoever sees the event.
+create policy tenant on rowcast.event_state for select
+    using (exists (select 1 from rowcast.event e where e.id = event_id));
+grant select on rowcast.event, rowcast.event_state, rowcast.outbox to rowcast_app;
+
+-- Writes one event in the caller's transaction and gives its id. The one door into the outbox for every driver and language.
+create function rowcast.emit_json(
+    tenant_id text, event_type text, payload json,
+    aggregate_type text, aggregate_id text, version integer, id uuid,
+    occurred_at timestamptz, traceparent text, topic text
+) returns uuid
+language plpgsql security definer
+set search_path = pg_catalog
+as $$
+#variable_conflict use_variable
+declare
+    size_bytes integer := octet_length(payload::text);
+    event_id uuid := coalesce(id, rowcast.uuid7());
+    speaks_for text := nullif(current_setting('rowcast.tenant_id', true), '');
+begin
+    if tenant_id is null or tenant_id = '' then
+        raise exception 'input.tenant_missing: every event belongs to one tenant; pass tenant_id' using errcode = 'RC400';
+    end if;
+    if tenant_id !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$' then
+        raise exception 'input.tenant: the tenant id % is not allowed: 1 to 128 letters, digits, _ - and .', quote_literal(tenant_id)
+            using errcode = 'RC400';
+    end if;
+    if speaks_for is not null and speaks_for <> tenant_id then
+        raise exception 'auth.denied: this session speaks for tenant %, not for %', speaks_for, tenant_id using errcode = 'RC403';
+    end if;
+    if event_type is null or length(event_type) > 128 or event_type !~ '^[a-z][a-z0-9_]*(\.[a-z0-9][a-z0-9_]*)+$' then
+        raise exception 'input.event_type: the event type % must be a module and a name in lower case, such as orders.confirmed',
+            quote_nullable(event_type) using errcode = 'RC400';
+    end if;
+    if payload is null then
+        raise exception 'input.payload_missing: the payload is null; pass an object, at least {}' using errcode = 'RC400';
+    end if;
+    if version < 1 then
+        raise exception 'input.version: the version is % and must be 1 or more', version using errcode = 'RC400';
+    end if;
+    if id is not null and (get_byte(uuid_send(id), 6) >> 4) <> 7 then
+        raise exception 'input.event_id: the event id % is not a UUIDv7; leave it out, or make one with rowcast.uuid7()', id
+            using errcode = 'RC400';
+    end if;
+    if size_bytes > 65536 then
+        raise exception 'outbox.payload_too_large: the payload has % bytes and the limit is 65536; emit a reference instead', size_bytes
+            using errcode = 'RC413';
+    elsif size_bytes > 32768 then
+        raise warning 'outbox.payload_large: the payload has % bytes; from 65537 on it is refused', size_bytes;
+    end if;
+    -- PostgreSQL stores this character in json and then cannot read the payload's texts.
+    if position('\u0000' in payload::text) > 0 then
+        begin
+            perform payload::jsonb;
+        exception when untranslatable_character then
+            raise exception 'input.payload: the payload has a text with the character U+0000; leave it out' using errcode = 'RC400';
+        end;
+    end if;
+    if id is null then
+        insert into rowcast.event (id, tenant_id, aggregate_type, aggregate_id, event_type, version, occurred_at, payload, traceparent, topic)
+        values (event_id, tenant_id, coalesce(aggregate_type, split_part(event_type, '.', 1)),
+                coalesce(aggregate_id, payload ->> 'id', event_id::text), event_type, coalesce(version, 1),
+                coalesce(occurred_at, clock_timestamp()), payload, traceparent, topic);
+        return event_id;
+    end if;
+    insert into rowcast.event (id, tenant_id, aggregate_type, aggregate_id, event_type, version, occurred_at, payload, traceparent, topic)
+    values (event_id, tenant_id, coalesce(aggregate_type, split_part(event_type, '.', 1)),
+            coalesce(aggregate_id, payload ->> 'id', event_id::text), event_type, coalesce(version, 1),
+            coalesce(occurred_at, clock_timestamp()), payload, traceparent, topic)
+    on conflict do nothing;
+    if found then
+        return event_id;
+    end if;
+    -- The id is taken: the same event again is a success, another event under that id is not.
+    perform 1 from rowcast.event e
+    where e.id = event_id and e.tenant_id = emit_json.tenant_id and e.event_type = emit_json.event_type
+      and e.version = coalesce(emit_json.version, 1) and e.payload::jsonb = emit_json.payload::jsonb
+      and (emit_json.aggregate_type is null or e.aggregate_type = emit_json.aggregate_type)
+      and (emit_json.aggregate_id is null or e.aggregate_id = emit_json.aggregate_id)
+      and (emit_json.occurred_at is null or e.occurred_at = emit_json.occurred_at);
+    if not found then
+        raise exception 'input.conflict: the event id % is taken by another event; make a new id', event_id using errcode = 'RC409';
+    end if;
+    return event_id;
+end
+$$;
+
+-- The same for people and other languages: select rowcast.emit('acme', 'orders.confirmed', '{"id": "o1"}').
+create function rowcast.emit(
+    tenant_id text, event_type text, payload jsonb,
+    aggregate_type text default null, aggregate_id text default null, version integer default 1, id uuid default null,
+    occurred_at timestamptz default null, traceparent text default null, topic text default null
+) returns uuid
+language sql security definer
+set search_path = pg_catalog
+as $$
+    select rowcast.emit_json(tenant_id, event_type, payload::text::json, aggregate_type, aggregate_id, version, id,
+                             occurred_at, traceparent, topic)
+$$;
+
+revoke execute on function rowcast.emit_json from public;
+revoke execute on function rowcast.emit from public;
+grant execute on function rowcast.emit_json, rowcast.emit, rowcast.uuid7, rowcast.current_tenant to rowcast_app;
+
+-- Makes the partitions of one day. Rows that the default partition took in meanwhile are moved into them.
+-- Callable by several at once. Where a long query is in the way it gives up after five seconds: call it again later.
+create function rowcast.make_partition(day date) returns void
+language plpgsql
+set search_path = pg_catalog
+set lock_timeout = '5s'
+as $$
+declare
+    first_id uuid := rowcast.uuid7_floor(day::timestamp at time zone 'utc');
+    next_id uuid := rowcast.uuid7_floor((day + 1)::timestamp at time zone 'utc');
+    suffix text := to_char(day, 'YYYYMMDD');
+    parent text;
+    key text;
+    columns text;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('rowcast.make_partition', 0));
+    foreach parent in array array['event', 'event_state'] loop
+        continue when to_regclass(format('rowcast.%I', parent || '_' || suffix)) is not null;
+        key := case parent when 'event' then 'id' else 'event_id' end;
+        execute format('create table rowcast.%I (like rowcast.%I including defaults including constraints including generated)',
+                       parent || '_' || suffix, parent);
+        -- Attaching needs this lock anyway; taken before the move, no row can slip in between.
+        execute format('lock table rowcast.%I in access exclusive mode', parent || '_default');
+        execute format('alter table rowcast.%I disable trigger user', parent || '_default');
+        select string_agg(quote_ident(attname), ', ' order by attnum) into columns from pg_attribute
+        where attrelid = format('rowcast.%I', parent)::regclass and attnum > 0 and not attisdropped and attgenerated = '';
+        execute format('with moved as (delete from rowcast.%1$I where %2$I >= %3$L and %2$I < %4$L returning %5$s)
+                        insert into rowcast.%6$I (%5$s) select %5$s from moved',
+                       parent || '_default', key, first_id, next_id, columns, parent || '_' || suffix);
+        execute format('alter table rowcast.%I enable trigger user', parent || '_default');
+        execute format('alter table rowcast.%I attach partition rowcast.%I for values from (%L) to (%L)',
+                       parent, parent || '_' || suffix, first_id, next_id);
+    end loop;
+end
+$$;
+
+revoke execute on function rowcast.make_partition from public;
+
+-- Today and tomorrow, so that a database that was just migrated takes events at once; the server makes later days.
+select rowcast.make_partition((now() at time zone 'utc')::date + ahead) from generate_series(0, 1) as ahead;
+
+
+--                           Delivery
+-- ------------------------------------------------------------
+
+-- The delivery ledger: one row for each thing owed to one target, one row for each attempt.
+create table rowcast.delivery (
+    id bigint generated always as identity primary key,
+    tenant_id text not null check (tenant_id <> ''),
+    event_id uuid,
+    sink text not null,
+    target text not null,
+    rule text not null default '',
+    transform text not null default '',
+    key text not null default '',
+    priority smallint not null default 2,
+    status text not null default 'waiting' check (status in ('waiting', 'running', 'delivered', 'dead', 'cancelled')),
+    due_at timestamptz not null default clock_timestamp(),
+    attempt integer not null default 0,
+    max_attempts integer not null default 0,
+    fence bigint not null default 0,
+    leased_until timestamptz,
+    leased_by text,
+    claimed_at timestamptz,
+    held text not null default '' check (held in ('', 'rate_limit', 'concurrency', 'breaker')),
+    error text,
+    fingerprint text,
+    payload json,
+    result json,
+    replay_of bigint,
+    replayed_at timestamptz,
+    created_at timestamptz not null default clock_timestamp(),
+    settled_at timestamptz
+);
+
+-- The heads of the queue: of a whole sink, and of each tenant in it (fair turns when one tenant has a backlog).
+create index delivery_due on rowcast.delivery (sink, priority, due_at, id) where status = 'waiting';
+create index delivery_turn on rowcast.delivery (sink, tenant_id, priority, due_at, id) where status = 'waiting';
+create index delivery_leased on rowcast.delivery (sink, leased_until) where status = 'running';
+create index delivery_held on rowcast.delivery (sink, tenant_id, key, id) where status = 'waiting' and held <> '';
+create index delivery_dead on rowcast.delivery (fingerprint, id) where status = 'dead' and replayed_at is null;
+create index delivery_event on rowcast.delivery (event_id) where event_id is not null;
+create index delivery_tenant on rowcast.delivery (tenant_id, id);
+-- Rows change status two times in milliseconds; dead versions at the head of the queue are what a claim pays for.
+alter table rowcast.delivery set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+
+-- One attempt, identified by the claim (`fence`) that made it. `lost`: its worker never came back within the lease.
+create table rowcast.attempt (
+    delivery_id bigint not null,
+    fence bigint not null,
+    tenant_id text not null,
+    attempt integer not null,
+    outcome text not null check (outcome in ('delivered', 'retry', 'rejected', 'lost')),
+    reason text not null default '',
+    code text not null default '',
+    excerpt text not null default '',
+    started_at timestamptz not null,
+    latency_ms double precision not null,
+    worker text not null default '',
+    primary key (delivery_id, fence)
+);
+
+-- One rate limit each, by the database's clock: the theoretical arrival time of the next permitted attempt (GCRA),
+-- and the end of the line of deliveries that were put back because of it.
+create table rowcast.rate_limit (
+    tenant_id text not null,
+    key text not null,
+    arrives_at timestamptz not null,
+    queued_until timestamptz not null default '-infinity',
+    primary key (tenant_id, key)
+);
+
+alter table rowcast.delivery enable row level security;
+alter table rowcast.delivery force row level security;
+create policy engine on rowcast.delivery to current_user using (true) with check (true);
+create policy tenant on rowcast.delivery for select using (tenant_id = rowcast.current_tenant());
+alter table rowcast.attempt enable row level security;
+alter table rowcast.attempt force row level security;
+create policy engine on rowcast.attempt to current_user using (true) with check (true);
+create policy tenant on rowcast.attempt for select using (tenant_id = rowcast.current_tenant());
+alter table rowcast.rate_limit enable row level security;
+alter table rowcast.rate_limit force row level security;
+create policy engine on rowcast.rate_limit to current_user using (true) with check (true);
+create policy tenant on rowcast.rate_limit for select using (tenant_id = rowcast.current_tenant());
+grant select on rowcast.delivery, rowcast.attempt to rowcast_app;
+
+-- Of deliveries that a worker has just claimed, gives those that may run now; the others are put back, their attempt
+-- not counted. One caller at a time for each sink, and what it counts it reads after it has the lock: so the limits
+-- hold across all workers.
+-- Spacing and burst are those of `rate_limit.py`, in microseconds (0: no rate limit); concurrency 0: no limit.
+create function rowcast.admit(
+    sink text, ids bigint[], fences bigint[], spacing_us bigint[], bursts integer[], concurrency integer[],
+    hold_s double precision
+) returns setof bigint
+language plpgsql
+set search_path = pg_catalog
+-- All joins here are of one batch with itself; the planner, who takes a batch for a single row, would loop over it.
+set enable_nestloop = off
+as $$
+#variable_conflict use_column
+declare
+    asked_sink text := sink;
+    now_us bigint;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('rowcast.admit ' || asked_sink, 0));
+    now_us := (extract(epoch from clock_timestamp()) * 1000000)::bigint;
+    return query
+    with asked as materialized (
+        select d.id, d.fence, d.tenant_id, d.key, d.held = 'rate_limit' as is_again,
+               a.spacing_us, a.burst, a.concurrency,
+               row_number() over (partition by d.tenant_id, d.key order by a.nr) as turn
+        from unnest(ids, fences, spacing_us, bursts, concurrency)
+            with ordinality as a(id, fence, spacing_us, burst, concurrency, nr)
+        join rowcast.delivery d on d.id = a.id and d.fence = a.fence
+        where d.id = any(ids) and d.status = 'running'
+    ), line as materialized (
+        select tenant_id, key, max(spacing_us) as spacing_us, max(burst) as burst, min(concurrency) as concurrency,
+               count(*) as wanted
+        from asked group by tenant_id, key
+    ), busy as materialized (
+        -- All that run, those asked for included.
+        select d.tenant_id, d.key, count(*) as running
+        from rowcast.delivery d
+        where d.sink = asked_sink and d.status = 'running' and (select bool_or(concurrency > 0) from line)
+        group by d.tenant_id, d.key
+    ), room as (
+        select l.tenant_id, l.key, l.spacing_us, l.burst,
+               case when l.concurrency > 0 then least(l.wanted, greatest(0, l.concurrency + l.wanted - b.running))
+                    else l.wanted end as free,
+               greatest(now_us, coalesce(case when l.spacing_us > 0 then (
+                   select (extract(epoch from r.arrives_at) * 1000000)::bigint from rowcast.rate_limit r
+                   where r.tenant_id = l.tenant_id and r.key = asked_sink || ' ' || l.key) end, now_us)) as arrives_us
+        from line l left join busy b on b.tenant_id = l.tenant_id and b.key = l.key
+    ), granted as materialized (
+        select tenant_id, key, spacing_us, burst, free, arrives_us,
+               case when spacing_us = 0 then free
+                    else least(free, greatest(0, (now_us + burst * spacing_us - arrives_us) / spacing_us)) end as runs
+        from room
+    ), over as materialized (
+        select a.id, a.fence, a.tenant_id, a.key, a.is_again, a.turn > g.free as is_crowded, g.spacing_us,
+               row_number() over (
+                   partition by a.tenant_id, a.key, a.is_again, a.turn > g.free order by a.turn) - 1 as place
+        from asked a join granted g on g.tenant_id = a.tenant_id and g.key = a.key where a.turn > g.runs
+    ), slot as materialized (
+        -- Who was put back before keeps the next places; newcomers go to the end of the line.
+        select g.tenant_id, g.key, g.spacing_us, g.arrives_us + g.runs * g.spacing_us as arrives_us,
+               coalesce(o.newcomers, 0) as newcomers,
+               g.arrives_us + (g.runs - g.burst + 1) * g.spacing_us as next_us,
+               greatest(g.arrives_us + (g.runs - g.burst + 1 + coalesce(o.again, 0)) * g.spacing_us, (
+                   select (extract(epoch from nullif(r.queued_until, '-infinity')) * 1000000)::bigint
+                   from rowcast.rate_limit r
+                   where r.tenant_id = g.tenant_id and r.key = asked_sink || ' ' || g.key)) as tail_us
+        from granted g left join (
+            select tenant_id, key, count(*) filter (where is_again) as again,
+                   count(*) filter (where not is_again) as newcomers
+            from over where not is_crowded group by tenant_id, key) o on o.tenant_id = g.tenant_id and o.key = g.key
+        where g.spacing_us > 0
+    ), stored as (
+        insert into rowcast.rate_limit as r (tenant_id, key, arrives_at, queued_until)
+        select tenant_id, asked_sink || ' ' || key, to_timestamp(arrives_us / 1e6),
+               case when newcomers > 0 then to_timestamp((tail_us + newcomers * spacing_us) / 1e6) else '-infinity' end
+        from slot
+        on conflict (tenant_id, key) do update
+        set arrives_at = excluded.arrives_at, queued_until = greatest(r.queued_until, excluded.queued_until)
+    ), put_back as (
+        update rowcast.delivery d
+        set status = 'waiting', attempt = d.attempt - 1, leased_until = null, leased_by = null,
+            held = case when o.is_crowded then 'concurrency' else 'rate_limit' end,
+            due_at = case
+                when o.is_crowded then clock_timestamp() + make_interval(secs => hold_s * (1 + o.place / 50.0))
+                when o.is_again then to_timestamp((s.next_us + o.place * o.spacing_us) / 1e6)
+                else to_timestamp((s.tail_us + o.place * o.spacing_us) / 1e6) end
+        from over o left join slot s on s.tenant_id = o.tenant_id and s.key = o.key
+        where d.id = o.id and d.fence = o.fence and d.id = any(ids) and d.status = 'running'
+    )
+    select a.id from asked a join granted g on g.tenant_id = a.tenant_id and g.key = a.key where a.turn <= g.runs;
+end
+$$;
+
+-- Makes deliveries that were put back by a concurrency limit or an open breaker due at once; gives how many.
+-- Under the lock of `admit`, so that none is put back unseen while the place it waits for becomes free.
+create function rowcast.call_forward(
+    sink text, tenant_ids text[], keys text[], places integer[], reason text
+) returns bigint
+language plpgsql
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+declare
+    asked_sink text := sink;
+    called bigint;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('rowcast.admit ' || asked_sink, 0));
+    update rowcast.delivery d set due_at = clock_timestamp()
+    where d.status = 'waiting' and d.id = any(array(
+        select h.id from unnest(tenant_ids, keys, places) as a(tenant_id, key, places)
+        cross join lateral (
+            select w.id from rowcast.delivery w
+            where w.sink = asked_sink and w.tenant_id = a.tenant_id and w.key = a.key
+              and w.status = 'waiting' and w.held <> '' and w.held = reason and w.due_at > now()
+            order by w.id limit a.places for update skip locked) h));
+    get diagnostics called = row_count;
+    return called;
+end
+$$;
+
+revoke execute on function rowcast.admit, rowcast.call_forward from public;
+
+
+--                           Webhooks
+-- ------------------------------------------------------------
+
+-- Webhook endpoints: where a tenant wants its events posted.
+create table rowcast.endpoint (
+    id text primary key,
+    tenant_id text not null check (tenant_id <> ''),
+    url text not null,
+    description text not null default '',
+    event_types text[],
+    secret text not null,
+    disabled boolean not null default false,
+    created_at timestamptz not null default clock_timestamp(),
+    changed_at timestamptz not null default clock_timestamp()
+);
+
+create index endpoint_tenant on rowcast.endpoint (tenant_id, id);
+
+alter table rowcast.endpoint enable row level security;
+alter table rowcast.endpoint force row level security;
+create policy engine on rowcast.endpoint to current_user using (true) with check (true);
+create policy tenant on rowcast.endpoint using (tenant_id = rowcast.current_tenant());
+grant select (id, tenant_id, url, description, event_types, disabled, created_at, changed_at) on rowcast.endpoint to rowcast_app;
+
+
+--                             Bus
+-- ------------------------------------------------------------
+
+-- The bus between nodes: what is too long for one NOTIFY lies here for a minute. Unlogged: after a crash nobody misses it.
+create unlogged table rowcast.bus_message (
+    node bytea not null,
+    number bigint not null,
+    body bytea not null,
+    sent_at timestamptz not null default clock_timestamp(),
+    primary key (node, number)
+);
+
+create index bus_message_sent_at on rowcast.bus_message (sent_at);
+
+-- Whoever may connect to the database may LISTEN and NOTIFY. What the nodes say is for them alone, so it is sealed with this key.
+create table rowcast.bus_key (
+    only_one boolean primary key default true check (only_one),
+    key bytea not null check (octet_length(key) = 32)
+);
+
+insert into rowcast.bus_key (key) values (sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())));
