@@ -4,7 +4,8 @@ insert into rowcast.delivery (event_id, tenant_id, sink, target, rule, transform
 select event_id, tenant_id, sink, target, rule, transform, key, priority, max_attempts,
        clock_timestamp() + make_interval(secs => delay_s)
 from unnest(:event_ids::uuid[], :tenant_ids::text[], :sinks::text[], :targets::text[], :rules::text[],
-            :transforms::text[], :keys::text[], :priorities::smallint[], :max_attempts::integer[], :delays_s::double precision[])
+            :transforms::text[], :keys::text[], :priorities::smallint[], :max_attempts::integer[],
+            :delays_s::double precision[])
     as owed(event_id, tenant_id, sink, target, rule, transform, key, priority, max_attempts, delay_s);
 
 -- name: claim_due
