@@ -44,6 +44,7 @@ class Transfer:
         "_body_bytes",
         "_header_bytes",
         "_lines",
+        "_opened",
         "_policy",
         "_request",
         "_settings",
@@ -54,6 +55,7 @@ class Transfer:
     def __init__(self, *, settings: EgressSettings, policy: Policy, ca_file: str) -> None:
         """Set what is the same for every request."""
         self.curl = pycurl.Curl()
+        self._opened: list[socket.socket] = []
         self._settings = settings
         self._policy = policy
         self._set_fixed_options(ca_file)
@@ -74,12 +76,19 @@ class Transfer:
 
     def finish(self, error: int = 0, text: str = "") -> Answer:
         """Give what came of the request, after libcurl said that it ended."""
+        self.close_copies()
         status = int(self.curl.getinfo(pycurl.RESPONSE_CODE)) or None
         headers = parse_headers(self._lines)
         if error == 0 and status is not None:
             return Reply(status, headers, b"".join(self._body), self._timings())
         kind = "blocked" if self.was_blocked else _KINDS.get(error, "protocol")
         return EgressFailure(kind, text or f"libcurl error {error}", status, headers, self._timings())
+
+    def close_copies(self) -> None:
+        """Close our copies of the sockets: pycurl duplicates what the hook gives it and leaves the original to us."""
+        for opened in self._opened:
+            opened.close()
+        self._opened.clear()
 
     def _set_fixed_options(self, ca_file: str) -> None:
         settings, set_option = self._settings, self.curl.setopt
@@ -116,7 +125,9 @@ class Transfer:
         if is_blocked(host, url=self._request.url, policy=self._policy):
             self.was_blocked = True
             return pycurl.SOCKET_BAD
-        return socket.socket(family, kind, protocol)
+        opened = socket.socket(family, kind, protocol)
+        self._opened.append(opened)
+        return opened
 
     def _timings(self) -> Timings:
         read = self.curl.getinfo

@@ -72,8 +72,10 @@ class Wire:
         self._wake()
 
     def join(self, timeout_s: float) -> None:
-        """Wait for the thread to end."""
+        """Wait for the thread to end; no order is taken after that."""
         self._thread.join(timeout_s)
+        self._is_woken = True
+        self._mouth.close()
 
     def _wake(self) -> None:
         # One byte wakes for any number of orders; a lost race writes a second one, which is harmless.
@@ -148,6 +150,7 @@ class Wire:
 
     def _release(self, number: int, transfer: Transfer) -> None:
         self._multi.remove_handle(transfer.curl)
+        transfer.close_copies()
         del self._running[number], self._numbers[transfer.curl]
         self._idle.append(transfer)
 

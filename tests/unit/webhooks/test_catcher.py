@@ -12,7 +12,10 @@ def test_catcher_shows_what_it_verified_the_newest_first() -> None:
     catcher = Catcher(clock=clock, secrets=[SECRET])
     for number in (1, 2):
         body = b'{"n": %d}' % number
-        catcher.receive(signed_headers([SECRET], message_id=f"msg_{number}", timestamp_s=int(clock.now().timestamp()), body=body), body)
+        catcher.receive(
+            signed_headers([SECRET], message_id=f"msg_{number}", timestamp_s=int(clock.now().timestamp()), body=body),
+            body,
+        )
 
     assert [(each.message_id, each.is_verified, each.problem, each.body) for each in catcher.caught] == [
         ("msg_2", True, "", '{"n": 2}'),

@@ -50,7 +50,9 @@ def test_retry_after_is_seconds_or_a_date_and_a_day_at_most(text: str | None, ex
 
 
 def test_only_410_means_gone() -> None:
-    assert [is_gone(answer) for answer in (reply(410), EgressFailure("reset", status=410), reply(404), EgressFailure("dns"))] == [True, True, False, False]
+    assert [
+        is_gone(answer) for answer in (reply(410), EgressFailure("reset", status=410), reply(404), EgressFailure("dns"))
+    ] == [True, True, False, False]
 
 
 def test_excerpt_can_be_stored_and_shown() -> None:

@@ -15,7 +15,8 @@ def endpoint(event_types: tuple[str, ...] | None, *, is_disabled: bool = False) 
 
 
 @pytest.mark.parametrize(
-    ("event_types", "expected"), [(None, True), (("orders.*",), True), (("orders.confirmed",), True), (("kitchen.*",), False)]
+    ("event_types", "expected"),
+    [(None, True), (("orders.*",), True), (("orders.confirmed",), True), (("kitchen.*",), False)],
 )
 def test_endpoint_wants_the_types_it_names_or_all(event_types: tuple[str, ...] | None, expected: bool) -> None:
     assert endpoint(event_types).wants("orders.confirmed") is expected

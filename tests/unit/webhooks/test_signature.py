@@ -55,7 +55,10 @@ def test_secret_is_taken_with_and_without_prefix_and_padding(secret: str) -> Non
     assert len(secret_key(secret)) in (24, 25)
 
 
-@pytest.mark.parametrize("secret", ["", "whsec_", "whsec_!!!", secret_text(b"x" * 24)[:-8], "whsec_" + "A" * 100, "whsec_ü", "whsk_" + "A" * 32])
+@pytest.mark.parametrize(
+    "secret",
+    ["", "whsec_", "whsec_!!!", secret_text(b"x" * 24)[:-8], "whsec_" + "A" * 100, "whsec_ü", "whsk_" + "A" * 32],
+)
 def test_malformed_secret_is_refused_without_being_quoted(secret: str) -> None:
     with pytest.raises(InvalidInputError) as refusal:
         secret_key(secret)
@@ -75,9 +78,13 @@ def test_every_secret_of_a_rotation_signs_and_any_verifies() -> None:
 def test_both_header_families_carry_the_same_values() -> None:
     made = signed_headers([SECRET], message_id=ID, timestamp_s=TIMESTAMP, body=BODY)
 
-    assert {name for name in made} == {f"{family}-{part}" for family in ("webhook", "svix") for part in ("id", "timestamp", "signature")}
+    assert {name for name in made} == {
+        f"{family}-{part}" for family in ("webhook", "svix") for part in ("id", "timestamp", "signature")
+    }
     assert all(made[f"webhook-{part}"] == made[f"svix-{part}"] for part in ("id", "timestamp", "signature"))
-    assert verify([SECRET], {name.upper(): value for name, value in made.items() if "svix" in name}, BODY, now=NOW) == ID
+    assert (
+        verify([SECRET], {name.upper(): value for name, value in made.items() if "svix" in name}, BODY, now=NOW) == ID
+    )
 
 
 @pytest.mark.parametrize("seconds", [-300, -299, 0, 300])
@@ -131,7 +138,10 @@ def test_nothing_verifies_without_a_secret() -> None:
         verify([], headers(), BODY, now=NOW)
 
 
-@given(st.dictionaries(st.sampled_from(["webhook-id", "webhook-timestamp", "webhook-signature", "Svix-Id"]), st.text()), st.binary())
+@given(
+    st.dictionaries(st.sampled_from(["webhook-id", "webhook-timestamp", "webhook-signature", "Svix-Id"]), st.text()),
+    st.binary(),
+)
 def test_any_headers_are_verified_or_refused(given_headers: dict[str, Any], body: bytes) -> None:
     with pytest.raises(RowcastError):
         verify([SECRET], given_headers, body, now=NOW)
