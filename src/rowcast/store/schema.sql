@@ -97,6 +97,8 @@ create sequence rowcast.event_seq;
 
 -- The day is read from the id (a UUIDv7), so that one primary key is unique across all partitions.
 -- `seq` is drawn when the row is written, under the caller's lock on the aggregate: it orders an aggregate's events.
+-- Nothing may draw from this sequence but an insert into `event`: whoever could still commit a lower number than the last one
+-- is then seen by the table lock that the insert holds (outbox/horizon.py). For the same reason the sequence has no cache.
 create table rowcast.event (
     id uuid not null primary key,
     seq bigint not null default nextval('rowcast.event_seq'),
@@ -114,7 +116,9 @@ create table rowcast.event (
         ((hashtextextended(tenant_id || e'\x1f' || aggregate_type || e'\x1f' || aggregate_id, 0) & 63)::smallint) stored
 ) partition by range (id);
 
-create index event_shard_seq on rowcast.event (shard, seq);
+-- The relay reads in the order of `seq`, across all shards: one place of the index per batch, and the cheapest to keep.
+create index event_by_seq on rowcast.event (seq);
+create index event_of_tenant on rowcast.event (tenant_id, seq);
 create table rowcast.event_default partition of rowcast.event default;
 
 -- Insert-only: no row means pending. A published event stays published (see the trigger).
@@ -128,6 +132,7 @@ create table rowcast.event_state (
 ) partition by range (event_id);
 
 create index event_state_failed on rowcast.event_state (next_attempt_at) where status = 'failed';
+create index event_state_trouble on rowcast.event_state (event_id) where status in ('failed', 'dead');
 create table rowcast.event_state_default partition of rowcast.event_state default;
 
 create function rowcast.keep_published() returns trigger
@@ -146,13 +151,17 @@ $$;
 create trigger keep_published before update or delete on rowcast.event_state
     for each row execute function rowcast.keep_published();
 
--- What a feed has behind it. Claim feed: one row a shard, every event below `low_seq` is settled. WAL feed: shard -1 and its LSN.
+-- How far the relays have come, one row a shard. Every event below `low_seq` is settled, and none can appear there any more;
+-- below `read_seq` all that was visible is settled, so only an event that commits late can appear there. WAL feed: shard -1 and its LSN.
 create table rowcast.feed_cursor (
     shard smallint primary key,
     low_seq bigint not null default 0,
+    read_seq bigint not null default 0,
     lsn pg_lsn,
     changed_at timestamptz not null default clock_timestamp()
 );
+
+insert into rowcast.feed_cursor (shard) select generate_series(0, 63);
 
 -- A stretch of the log that the WAL feed could not read (the slot was lost), and when the claim feed had healed it.
 create table rowcast.feed_gap (
@@ -320,7 +329,50 @@ begin
 end
 $$;
 
-revoke execute on function rowcast.make_partition from public;
+-- Takes the partitions of one old day off the event tables: `detached`, or why not: `absent`, `busy` (something in it is pending,
+-- failed or still to be delivered) or `young` (a day that has not ended). They stay as rowcast.archived_event_YYYYMMDD and
+-- rowcast.archived_event_state_YYYYMMDD, or are dropped. The caller bounds its wait for locks; it needs all events for a moment.
+create function rowcast.detach_partition(day date, is_dropped boolean) returns text
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    first_id uuid := rowcast.uuid7_floor(day::timestamp at time zone 'utc');
+    next_id uuid := rowcast.uuid7_floor((day + 1)::timestamp at time zone 'utc');
+    suffix text := to_char(day, 'YYYYMMDD');
+    parent text;
+    is_busy boolean;
+begin
+    if day >= (now() at time zone 'utc')::date then
+        return 'young';
+    end if;
+    perform pg_advisory_xact_lock(hashtextextended('rowcast.make_partition', 0));
+    if not exists (select 1 from pg_inherits where inhrelid = to_regclass(format('rowcast.%I', 'event_' || suffix))) then
+        return 'absent';
+    end if;
+    -- From here on nothing can be added to this day; all other days go on.
+    execute format('lock table rowcast.%I, rowcast.%I in share row exclusive mode', 'event_' || suffix, 'event_state_' || suffix);
+    execute format('select exists (select 1 from rowcast.%I e left join rowcast.%I s on s.event_id = e.id
+                                   where s.event_id is null or s.status = ''failed'')
+                        or exists (select 1 from rowcast.delivery d where d.event_id >= %L and d.event_id < %L
+                                   and d.status in (''waiting'', ''running''))',
+                   'event_' || suffix, 'event_state_' || suffix, first_id, next_id) into is_busy;
+    if is_busy then
+        return 'busy';
+    end if;
+    foreach parent in array array['event', 'event_state'] loop
+        execute format('alter table rowcast.%I detach partition rowcast.%I', parent, parent || '_' || suffix);
+        if is_dropped then
+            execute format('drop table rowcast.%I', parent || '_' || suffix);
+        else
+            execute format('alter table rowcast.%I rename to %I', parent || '_' || suffix, 'archived_' || parent || '_' || suffix);
+        end if;
+    end loop;
+    return 'detached';
+end
+$$;
+
+revoke execute on function rowcast.make_partition, rowcast.detach_partition from public;
 
 -- Today and tomorrow, so that a database that was just migrated takes events at once; the server makes later days.
 select rowcast.make_partition((now() at time zone 'utc')::date + ahead) from generate_series(0, 1) as ahead;
