@@ -109,7 +109,7 @@ class Ledger:
         """
         chosen = share or Share()
         if chosen.after_tenant is not None:
-            return await self._claim_turns(sink, limit, lease_s, chosen)
+            return await self._claim_round(sink, limit, lease_s, chosen)
         row = await self._database.fetch_one(
             self._queries["claim_due"],
             sink=sink,
@@ -125,6 +125,13 @@ class Ledger:
         if found["lost"]:
             tell("delivery.lost", sink=sink, count=found["lost"])
         return Claim(await self._read(found["ids"]), found["seen"] >= limit, "", found["oldest_at"])
+
+    async def _claim_round(self, sink: str, limit: int, lease_s: float, share: Share) -> Claim:
+        """Go on with the turns; begin anew where nobody was left after the last tenant."""
+        claim = await self._claim_turns(sink, limit, lease_s, share)
+        if claim.deliveries or claim.next_tenant or not share.after_tenant:
+            return claim
+        return await self._claim_turns(sink, limit, lease_s, msgspec.structs.replace(share, after_tenant=""))
 
     async def _claim_turns(self, sink: str, limit: int, lease_s: float, share: Share) -> Claim:
         row = await self._database.fetch_one(

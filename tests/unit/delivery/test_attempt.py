@@ -14,7 +14,9 @@ _NOISE = st.floats(0.0, 1.0)
 
 
 def _delivery(attempt: int = 1, max_attempts: int = 0) -> Delivery:
-    return Delivery(1, "acme", "webhooks", "ep_1", attempt, 1, datetime(2026, 1, 1, tzinfo=UTC), max_attempts=max_attempts)
+    return Delivery(
+        1, "acme", "webhooks", "ep_1", attempt, 1, datetime(2026, 1, 1, tzinfo=UTC), max_attempts=max_attempts
+    )
 
 
 def test_a_delivered_attempt_settles_the_delivery_for_good() -> None:
@@ -78,7 +80,7 @@ def test_the_wait_is_always_a_number_from_zero_to_the_cap(
 def test_failures_that_differ_in_ids_and_numbers_only_have_one_fingerprint(
     first: object, second: object, numbers: tuple[int, int]
 ) -> None:
-    texts = [f"row {uid} took {number} ms,  request req_9f{number}ab" for uid, number in zip((first, second), numbers)]
+    texts = [f"row {uid} took {number} ms,  request req_9f{number}ab" for uid, number in zip((first, second), numbers, strict=False)]
 
     assert fingerprint("jobs", "crash", texts[0]) == fingerprint("jobs", "crash", texts[1])
 

@@ -84,7 +84,7 @@ def test_an_opening_never_lasts_longer_than_the_cap(openings: int) -> None:
 @given(st.lists(st.sampled_from(["fail", "succeed", "ask"]), max_size=80), st.lists(st.floats(0, 30), max_size=80))
 def test_between_two_moments_of_an_opening_at_most_one_delivery_runs(acts: list[str], pauses: list[float]) -> None:
     breaker, now_s, running_probes = CLOSED, 0.0, 0
-    for act, pause in zip(acts, pauses):
+    for act, pause in zip(acts, pauses, strict=False):
         now_s += pause
         was_open = breaker.is_open
         if act == "ask":
