@@ -5,6 +5,7 @@ import fcntl
 import json
 import shutil
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ def require_js() -> None:
     """Install the stock client once where npm is there; skip, and say what to do, where it cannot be had."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip(f"node and npm are missing: install Node.js 20 or newer, then run: {_INSTALL}")
-    with (JS / ".install.lock").open("w") as lock:
+    with (Path(tempfile.gettempdir()) / "rowcast-tests-js.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _is_installed():
             _install()

@@ -90,9 +90,16 @@ class Sniffer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Look whether enough is here to know."""
+        self._head += data
+        if self._is_after_http:
+            # Whoever upgrades makes us the transport's protocol only after this call; a socket set now would be lost.
+            asyncio.get_running_loop().call_soon(self._decide)
+        else:
+            self._decide()
+
+    def _decide(self) -> None:
         if self._is_answered:
             return
-        self._head += data
         is_ours = is_socket_path(self._head)
         if is_ours is False:
             self._hand_to_http()

@@ -5,6 +5,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 
@@ -82,9 +83,7 @@ class SocketProtocol(asyncio.Protocol):
         """Take over a transport whose upgrade was answered, and what came behind the upgrade."""
         self._transport = transport
         self._write = transport.write
-        raw = transport.get_extra_info("socket")
-        if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.sndbuf_bytes)
+        _set_option(transport, socket.SO_SNDBUF, self._limits.sndbuf_bytes)
         transport.set_protocol(self)
         self._hub.add(self)
         if first_bytes:
@@ -156,9 +155,7 @@ class SocketProtocol(asyncio.Protocol):
         tell("socket.cut", reason=reason)
         self._is_gone = True
         self._leave_all()
-        raw = self._transport.get_extra_info("socket")
-        if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
+        _set_option(self._transport, socket.SO_LINGER, _LINGER_OFF)
         self._transport.abort()
 
     def _keep(self, data: bytes) -> None:
@@ -258,3 +255,11 @@ class SocketProtocol(asyncio.Protocol):
         self._delayed -= 1
         if not self._is_gone and self._closing_since_s is None:
             self.write_shared(data)
+
+
+def _set_option(transport: asyncio.Transport, option: int, value: int | bytes) -> None:
+    raw = transport.get_extra_info("socket")
+    # A socket that is gone already needs no options.
+    with suppress(OSError):
+        if raw is not None:
+            raw.setsockopt(socket.SOL_SOCKET, option, value)

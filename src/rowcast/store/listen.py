@@ -27,7 +27,12 @@ async def listen(
         StoreUnavailableError: `store.unavailable`, when the server cannot be reached.
         ConfigError: `config.database`, when it refuses us or the URL cannot be read.
     """
-    settings = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
+    settings = {
+        "application_name": f"rowcast listen {channel}",
+        "tcp_keepalives_idle": "10",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "3",
+    }
     connection = await connect(dsn, settings=settings, timeout_s=timeout_s)
     try:
         connection.driver.add_termination_listener(lambda _: on_lost())
