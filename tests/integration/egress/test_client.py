@@ -6,11 +6,11 @@ import threading
 from typing import Any
 
 import pytest
-from tests.integration.egress.receivers import answer, read_request, receiving, replying, reset
 
 from rowcast.core.clock import SystemClock
 from rowcast.egress.client import EgressClient, open_client
 from rowcast.egress.reply import EgressFailure, Reply
+from tests.integration.egress.receivers import answer, read_request, receiving, replying, reset
 
 HEADERS = {"content-type": "application/json"}
 
@@ -236,18 +236,19 @@ async def test_port_where_nobody_listens_is_refused(open_to: Any) -> None:
 
 
 async def test_request_beyond_the_bound_is_answered_full_and_the_place_is_freed(open_to: Any) -> None:
-    release = asyncio.Event()
+    both, release = asyncio.Barrier(3), asyncio.Event()
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
+        if not release.is_set():
+            await both.wait()
         await release.wait()
         writer.write(answer())
 
     async with receiving(respond) as port, open_to(("127.0.0.1", port), max_in_flight=2) as client:
         async with asyncio.TaskGroup() as group:
             first = [group.create_task(post(client, port), name=f"post:{number}") for number in range(2)]
-            while client.in_flight < 2:
-                await asyncio.sleep(0)
+            await both.wait()
             refused = await post(client, port)
             release.set()
         after = await post(client, port)

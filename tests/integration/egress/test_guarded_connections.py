@@ -3,13 +3,12 @@
 import asyncio
 import ssl
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
-from tests.integration.egress.receivers import answer, receiving, replying
 
 from rowcast.core.clock import SystemClock
 from rowcast.egress.client import open_client
@@ -17,6 +16,7 @@ from rowcast.egress.guard import Policy
 from rowcast.egress.reply import EgressSettings
 from rowcast.egress.resolver import Resolver
 from rowcast.testing.fake_clock import FakeClock
+from tests.integration.egress.receivers import answer, receiving, replying
 
 INSIDE = [
     "127.0.0.1",
@@ -95,7 +95,7 @@ async def test_name_without_an_address_is_a_dns_failure(open_to: Any) -> None:
 
 
 def serving_tls(ca: trustme.CA, *names: str, expired: bool = False) -> ssl.SSLContext:
-    until = datetime.now(UTC) + timedelta(days=-1 if expired else 30)  # noqa: TID251 - a certificate lives by the real clock
+    until = SystemClock().now() + timedelta(days=-1 if expired else 30)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert(*names, not_before=until - timedelta(days=60), not_after=until).configure_cert(context)
     return context
@@ -158,8 +158,8 @@ async def test_plain_server_behind_an_encrypted_url_is_a_failure(open_to: Any, c
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer("400 Bad Request"))
 
-    async with receiving(respond) as port:
-        async with open_to(
-            ("hooks.example.com", port), names={"hooks.example.com": ["127.0.0.1"]}, ca_file=ca_file
-        ) as client:
-            assert (await client.post(f"https://hooks.example.com:{port}/", b"", headers={})).kind == "tls"
+    async with (
+        receiving(respond) as port,
+        open_to(("hooks.example.com", port), names={"hooks.example.com": ["127.0.0.1"]}, ca_file=ca_file) as client,
+    ):
+        assert (await client.post(f"https://hooks.example.com:{port}/", b"", headers={})).kind == "tls"

@@ -1,0 +1,141 @@
+"""The table of endpoints on a real database."""
+
+import msgspec
+import pytest
+
+from rowcast.core.errors import InvalidInputError, NotFoundError
+from rowcast.egress.guard import Policy
+from rowcast.store.pool import Database
+from rowcast.testing.fake_clock import FakeClock
+from rowcast.webhooks.signature import SECRET_PREFIX, secret_key, secret_text
+from rowcast.webhooks.table import EndpointDraft, EndpointTable
+
+DRAFT = EndpointDraft(url="https://Hooks.Example.com", description="CRM", event_types=("orders.*",))
+
+
+@pytest.fixture
+def table(database: Database) -> EndpointTable:
+    return EndpointTable(database=database, policy=Policy(), clock=FakeClock())
+
+
+async def test_endpoint_is_created_with_a_canonical_url_and_a_secret_of_its_own(table: EndpointTable) -> None:
+    first, second = await table.create("acme", DRAFT), await table.create("acme", DRAFT)
+
+    assert (first.url, first.description, first.event_types, first.is_disabled) == (
+        "https://hooks.example.com/",
+        "CRM",
+        ("orders.*",),
+        False,
+    )
+    assert await table.get("acme", first.id) == first
+    secrets = [await table.secret("acme", each.id) for each in (first, second)]
+    assert secrets[0] != secrets[1]
+    assert all(secret.startswith(SECRET_PREFIX) and len(secret_key(secret)) == 32 for secret in secrets)
+
+
+async def test_endpoint_takes_a_secret_that_the_tenant_brings(table: EndpointTable) -> None:
+    secret = secret_text(b"k" * 24)
+    made = await table.create("acme", msgspec.structs.replace(DRAFT, secret=secret))
+
+    assert await table.secret("acme", made.id) == secret
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"url": "http://example.com/"}, "egress.blocked"), ({"url": "https://169.254.169.254/"}, "egress.blocked"), ({"url": "https://localhost/"}, "egress.blocked"),
+        ({"url": "nonsense"}, "input.url"), ({"event_types": ("orders",)}, "input.event_pattern"), ({"event_types": ()}, "input.event_pattern"),
+    ],
+)  # fmt: skip
+async def test_endpoint_that_cannot_be_used_is_refused_at_creation_and_at_change(
+    table: EndpointTable, change: dict[str, object], code: str
+) -> None:
+    kept = await table.create("acme", DRAFT)
+    wrong = msgspec.structs.replace(DRAFT, **change)
+
+    for call in (table.create("acme", wrong), table.update("acme", kept.id, wrong)):
+        with pytest.raises(InvalidInputError) as refusal:
+            await call
+        assert refusal.value.code == code
+    assert list(await table.page("acme")) == [kept]
+
+
+async def test_malformed_secret_and_malformed_tenant_are_refused(table: EndpointTable) -> None:
+    with pytest.raises(InvalidInputError, match="whsec_"):
+        await table.create("acme", msgspec.structs.replace(DRAFT, secret="short"))
+    with pytest.raises(InvalidInputError, match="tenant"):
+        await table.create("", DRAFT)
+
+
+async def test_another_tenants_endpoint_is_not_there(table: EndpointTable) -> None:
+    made = await table.create("acme", DRAFT)
+
+    for call in (
+        table.get("other", made.id), table.secret("other", made.id), table.update("other", made.id, DRAFT), table.delete("other", made.id),
+    ):  # fmt: skip
+        with pytest.raises(NotFoundError):
+            await call
+    assert not await table.disable("other", made.id)
+    assert await table.for_signing([("other", made.id)]) == {}
+    assert await table.for_tenants(["other"]) == {}
+    assert await table.get("acme", made.id) == made
+
+
+async def test_endpoint_is_changed_and_deleted(table: EndpointTable) -> None:
+    made = await table.create("acme", DRAFT)
+
+    changed = await table.update("acme", made.id, EndpointDraft(url="https://b.example.com/x", is_disabled=True))
+    await table.delete("acme", made.id)
+
+    assert (changed.url, changed.event_types, changed.is_disabled, changed.created_at) == (
+        "https://b.example.com/x",
+        None,
+        True,
+        made.created_at,
+    )
+    assert changed.changed_at > made.changed_at
+    with pytest.raises(NotFoundError):
+        await table.get("acme", made.id)
+
+
+async def test_pages_give_every_endpoint_once_the_oldest_first(database: Database) -> None:
+    clock = FakeClock()
+    table = EndpointTable(database=database, policy=Policy(), clock=clock)
+    made = []
+    for _ in range(5):
+        made.append((await table.create("acme", DRAFT)).id)
+        clock.tick()
+
+    first = await table.page("acme", most=3)
+    rest = await table.page("acme", after=first[-1].id, most=3)
+
+    assert [each.id for each in (*first, *rest)] == made
+
+
+async def test_running_endpoints_of_many_tenants_come_in_one_answer(table: EndpointTable) -> None:
+    made = {tenant: await table.create(tenant, DRAFT) for tenant in ("acme", "beta", "gamma")}
+    await table.disable("gamma", made["gamma"].id)
+
+    assert await table.for_tenants(["acme", "beta", "gamma", "acme"]) == {
+        "acme": [made["acme"]],
+        "beta": [made["beta"]],
+    }
+
+
+async def test_disabling_tells_whether_it_was_running(table: EndpointTable) -> None:
+    made = await table.create("acme", DRAFT)
+
+    assert [await table.disable("acme", made.id), await table.disable("acme", made.id)] == [True, False]
+    assert (await table.get("acme", made.id)).is_disabled
+
+
+async def test_tenants_role_never_sees_a_secret_or_another_tenant(database: Database, table: EndpointTable) -> None:
+    await table.create("acme", DRAFT)
+    await table.create("beta", DRAFT)
+
+    async with database.as_tenant("acme") as connection:
+        rows = await connection.driver.fetch("select tenant_id from rowcast.endpoint")
+        assert [row["tenant_id"] for row in rows] == ["acme"]
+    with pytest.raises(Exception, match="permission denied"):
+        async with database.as_tenant("acme") as connection:
+            await connection.driver.fetch("select secret from rowcast.endpoint")

@@ -1,0 +1,114 @@
+"""Reads of endpoints are joined, never remembered."""
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+
+from rowcast.core.errors import StoreUnavailableError
+from rowcast.webhooks.endpoint import SigningEndpoint
+from rowcast.webhooks.reader import EndpointReader
+from rowcast.webhooks.table import EndpointKey
+
+
+class Table:
+    """Counts questions; `gate` holds the answers back, `failures` are raised first."""
+
+    def __init__(self) -> None:
+        self.questions: list[list[EndpointKey]] = []
+        self.asked, self.gate = asyncio.Event(), asyncio.Event()
+        self.gate.set()
+        self.failures: list[Exception] = []
+        self.is_disabled = False
+
+    async def for_signing(self, keys: Iterable[EndpointKey]) -> dict[EndpointKey, SigningEndpoint]:
+        self.questions.append(sorted(keys))
+        self.asked.set()
+        disabled = self.is_disabled
+        await self.gate.wait()
+        if self.failures:
+            raise self.failures.pop()
+        return {
+            key: SigningEndpoint(key[1], "https://example.com/", (), disabled)
+            for key in self.questions[-1]
+            if key[1] != "ep_gone"
+        }
+
+
+def reader_of(table: Table) -> EndpointReader:
+    return EndpointReader(table=table)  # type: ignore[arg-type]
+
+
+async def test_reads_that_come_while_one_is_under_way_become_one_question() -> None:
+    table = Table()
+    table.gate.clear()
+    reader = reader_of(table)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(reader.read("acme", f"ep_{i % 5}"), name=f"read:{i}") for i in range(50)]
+        await table.asked.wait()
+        table.gate.set()
+
+    assert table.questions == [[("acme", "ep_0")], [("acme", f"ep_{i}") for i in range(5)]]
+    assert [task.result().id for task in tasks] == [f"ep_{i % 5}" for i in range(50)]  # type: ignore[union-attr]
+
+
+async def test_endpoint_that_is_not_there_is_none() -> None:
+    assert await reader_of(Table()).read("acme", "ep_gone") is None
+
+
+async def test_read_that_begins_after_a_change_sees_it_even_while_an_older_read_is_under_way() -> None:
+    table = Table()
+    table.gate.clear()
+    reader = reader_of(table)
+
+    async with asyncio.TaskGroup() as group:
+        older = group.create_task(reader.read("acme", "ep_1"), name="older")
+        await table.asked.wait()
+        table.is_disabled = True
+        newer = group.create_task(reader.read("acme", "ep_1"), name="newer")
+        await asyncio.sleep(0)
+        table.gate.set()
+
+    assert (older.result().is_disabled, newer.result().is_disabled) == (False, True)  # type: ignore[union-attr]
+
+
+async def test_cancelled_reader_does_not_take_the_others_with_it() -> None:
+    table = Table()
+    table.gate.clear()
+    reader = reader_of(table)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(reader.read("acme", "ep_1"), name=f"read:{i}") for i in range(3)]
+        await table.asked.wait()
+        tasks[0].cancel()
+        late = group.create_task(reader.read("acme", "ep_1"), name="late")
+        await asyncio.sleep(0)
+        table.gate.set()
+
+    assert tasks[0].cancelled()
+    assert [task.result().id for task in (*tasks[1:], late)] == ["ep_1"] * 3  # type: ignore[union-attr]
+
+
+async def test_failed_read_fails_one_reader_and_the_next_asks_again() -> None:
+    table = Table()
+    table.gate.clear()
+    table.failures = [StoreUnavailableError("away")]
+    reader = reader_of(table)
+
+    async with asyncio.TaskGroup() as group:
+
+        async def read() -> object:
+            try:
+                return await reader.read("acme", "ep_1")
+            except StoreUnavailableError as error:
+                return error
+
+        tasks = [group.create_task(read(), name=f"read:{i}") for i in range(3)]
+        await table.asked.wait()
+        table.gate.set()
+
+    assert [type(task.result()) for task in tasks] == [StoreUnavailableError, SigningEndpoint, SigningEndpoint]
+    with pytest.raises(StoreUnavailableError):
+        table.failures = [StoreUnavailableError("away")]
+        await reader.read("acme", "ep_1")
