@@ -4,6 +4,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from importlib import resources
+from itertools import pairwise
 
 import psycopg
 import pytest
@@ -71,7 +72,7 @@ def test_the_picture_explains_every_table() -> None:
     lines = _SCHEMA.splitlines()
     bare = [
         line
-        for before, line in zip(lines, lines[1:], strict=False)
+        for before, line in pairwise(lines)
         if re.match(r"create (unlogged )?table rowcast\.\w+ \(", line) and not before.startswith("-- ")
     ]
 

@@ -128,6 +128,10 @@ class EmbeddedPostgres:
         Raises:
             ConfigError: `config.embedded`, with the end of the server's log.
         """
+        if self.pid is not None:
+            return
+        # The server may have died by itself; its guard goes before another one comes.
+        await self.stop()
         await self._stop_orphan()
         give_up_at = asyncio.get_running_loop().time() + _RETRY_S
         while not await self._try_start(self.port or find_free_port(self._asked_port)):

@@ -78,6 +78,7 @@ def test_misuse_of_a_closed_connection_means_that_the_server_is_gone() -> None:
         asyncpg.InvalidPasswordError("x"),
         asyncpg.InvalidCatalogNameError("x"),
         asyncpg.ClientConfigurationError("bad URL"),
+        PermissionError("a key that we may not read"),
     ],
 )
 def test_a_refused_login_is_a_wrong_setting(error: Exception) -> None:
