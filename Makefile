@@ -65,7 +65,7 @@ format: $(STAMP) ## write what the checks can correct by themselves
 	@$(BIN)/ruff format --quiet .
 
 docs: $(STAMP) ## build the documentation into site/, strictly
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "site/index.html"
 
 bench: $(STAMP) ## measure, each figure beside its baseline, and print the tables
 	@$(BIN)/python -m benchmarks $(ARGS)

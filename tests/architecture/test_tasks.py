@@ -29,6 +29,8 @@ def groups_in(tree: ast.Module) -> set[str]:
                 found.add(name)
             case ast.AnnAssign(target=name, annotation=annotation) if "TaskGroup" in ast.unparse(annotation):
                 found.add(last_word(name))
+            case ast.Assign(targets=[name], value=ast.Call() as call) if called_name(call) == "TaskGroup":
+                found.add(last_word(name))
             case ast.Assign(targets=[name], value=value) if last_word(value) in found:
                 found.add(last_word(name))
     return found
