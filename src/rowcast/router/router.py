@@ -102,7 +102,7 @@ class Router:
             return await self._ask(sink, pairs)
         except StoreError:
             raise
-        except Exception as error:  # noqa: BLE001 - task boundary: one event that a sink cannot bear must not fail its batch
+        except Exception as error:  # noqa: BLE001 - task boundary: one bad event must not fail its batch
             if len(pairs) == 1:
                 return [f"{sink.name}: {type(error).__name__}: {error}"]
         return [answer for pair in pairs for answer in await self._targets(sink, [pair])]

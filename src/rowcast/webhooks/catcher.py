@@ -26,13 +26,19 @@ class Caught(msgspec.Struct, frozen=True, rename="camel"):
 class Catcher:
     """Keeps the last `limit` messages. The server mounts it; anybody may post, so nothing it holds is trusted."""
 
-    __slots__ = ("_caught", "_clock", "_secrets")
+    __slots__ = ("_caught", "_clock", "_secrets", "_total")
 
     def __init__(self, *, clock: Clock, secrets: Sequence[str] = (), limit: int = 200) -> None:
         """Begin empty."""
         self._clock = clock
         self._secrets = tuple(secrets)
         self._caught: deque[Caught] = deque(maxlen=limit)
+        self._total = 0
+
+    @property
+    def total(self) -> int:
+        """Give how many messages came in, those no longer kept included."""
+        return self._total
 
     @property
     def caught(self) -> tuple[Caught, ...]:
@@ -52,4 +58,5 @@ class Catcher:
             problem = f"{error.code}: {error}"
         caught = Caught(message_id, now, not problem, problem, body[:BODY_LIMIT_BYTES].decode("utf-8", "replace"))
         self._caught.append(caught)
+        self._total += 1
         return caught

@@ -6,7 +6,8 @@ Source: the Standard Webhooks specification; the vectors in tests/unit/webhooks/
 import base64
 import binascii
 import hmac
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from rowcast.core.errors import InvalidInputError, InvalidSignatureError, StaleTimestampError
@@ -14,9 +15,15 @@ from rowcast.core.errors import InvalidInputError, InvalidSignatureError, StaleT
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the public prefix of every secret, itself none
 SECRET_LEAST_BYTES = 24
 SECRET_MOST_BYTES = 64
+_NEW_SECRET_BYTES = 32
 TOLERANCE_S = 300
 _FAMILIES = ("webhook", "svix")
 _SIGNATURES_LIMIT = 32
+
+
+def new_secret(noise: Callable[[int], bytes] = os.urandom) -> str:
+    """Give a new secret; `noise` gives that many random bytes."""
+    return secret_text(noise(_NEW_SECRET_BYTES))
 
 
 def secret_text(key: bytes) -> str:

@@ -13,10 +13,9 @@ from rowcast.egress.guard import Policy, check_url
 from rowcast.store.pool import Database
 from rowcast.store.sql import load_queries
 from rowcast.webhooks.endpoint import Endpoint, SigningEndpoint, checked_event_types, endpoint_id
-from rowcast.webhooks.signature import secret_key, secret_text
+from rowcast.webhooks.signature import new_secret, secret_key
 
 PAGE_LIMIT = 250
-_SECRET_BYTES = 32
 
 EndpointKey = tuple[str, str]
 """Tenant and endpoint id."""
@@ -62,7 +61,7 @@ class EndpointTable:
             url=check_url(draft.url, self._policy).text,
             description=draft.description,
             event_types=checked_event_types(draft.event_types),
-            secret=draft.secret or secret_text(self._noise(_SECRET_BYTES)),
+            secret=draft.secret or new_secret(self._noise),
         )
         return _found(row)
 

@@ -80,9 +80,11 @@ async def test_connection_itself_is_judged_even_when_every_earlier_check_was_foo
 ) -> None:
     wire = Counting()
     monkeypatch.setattr("rowcast.egress.client.is_blocked", lambda *args, **options: False)
-    async with receiving(wire) as port:
-        async with open_to(names={"evil.example.com": ["127.0.0.1"]}, ports=frozenset({port})) as client:
-            failure = await client.post(f"https://evil.example.com:{port}/", b"", headers={})
+    async with (
+        receiving(wire) as port,
+        open_to(names={"evil.example.com": ["127.0.0.1"]}, ports=frozenset({port})) as client,
+    ):
+        failure = await client.post(f"https://evil.example.com:{port}/", b"", headers={})
 
     assert (failure.kind, wire.hits) == ("blocked", 0)
 

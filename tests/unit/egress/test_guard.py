@@ -153,3 +153,8 @@ def test_address_is_judged_for_the_url_it_is_connected_for() -> None:
     assert not is_blocked("127.0.0.1", url=Url("http", "127.0.0.1", 8911, "/"), policy=policy)
     assert is_blocked("127.0.0.1", url=Url("https", "rebound.example.com", 8911, "/"), policy=policy)
     assert not is_blocked("8.8.8.8", url=Url("https", "example.com", 443, "/"), policy=policy)
+
+
+def test_refused_credentials_say_where_they_belong() -> None:
+    with pytest.raises(InvalidInputError, match="send credentials in a header"):
+        check_url("https://user:pw@example.com/", OPEN)

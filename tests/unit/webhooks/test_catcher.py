@@ -42,3 +42,4 @@ def test_catcher_is_bounded() -> None:
         catcher.receive({}, b"x" * 100_000)
 
     assert [len(each.body) for each in catcher.caught] == [65_536] * 3
+    assert catcher.total == 10

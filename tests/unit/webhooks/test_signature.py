@@ -12,7 +12,7 @@ from standardwebhooks import Webhook
 
 from rowcast.core.clock import SystemClock
 from rowcast.core.errors import InvalidInputError, InvalidSignatureError, RowcastError, StaleTimestampError
-from rowcast.webhooks.signature import secret_key, secret_text, sign, signed_headers, verify
+from rowcast.webhooks.signature import new_secret, secret_key, secret_text, sign, signed_headers, verify
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = secret_text(b"o" * 32)
@@ -145,3 +145,8 @@ def test_nothing_verifies_without_a_secret() -> None:
 def test_any_headers_are_verified_or_refused(given_headers: dict[str, Any], body: bytes) -> None:
     with pytest.raises(RowcastError):
         verify([SECRET], given_headers, body, now=NOW)
+
+
+def test_new_secret_is_thirty_two_bytes_of_noise() -> None:
+    assert secret_key(new_secret(lambda size: b"n" * size)) == b"n" * 32
+    assert new_secret() != new_secret()
