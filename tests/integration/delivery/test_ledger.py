@@ -360,7 +360,8 @@ _TURNS = {"share": 10, "after_tenant": "", "full_tenants": [], "steps": 200}
 async def test_claiming_keeps_its_indexes_beside_a_hundred_thousand_settled_and_as_many_waiting(bench: Any) -> None:
     await bench.run(
         """insert into rowcast.delivery (tenant_id, sink, target, key, status, due_at)
-           select 't' || (n % 1000), 'jobs', 'x', 'x', s, now() + case when s = 'waiting' then interval '1 day' else '0' end
+           select 't' || (n % 1000), 'jobs', 'x', 'x', s,
+                  now() + case when s = 'waiting' then interval '1 day' else '0' end
            from generate_series(1, 100000) n, unnest(array['delivered', 'waiting']) s"""
     )
     await bench.run("analyze rowcast.delivery")

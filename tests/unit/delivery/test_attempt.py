@@ -80,7 +80,8 @@ def test_the_wait_is_always_a_number_from_zero_to_the_cap(
 def test_failures_that_differ_in_ids_and_numbers_only_have_one_fingerprint(
     first: object, second: object, numbers: tuple[int, int]
 ) -> None:
-    texts = [f"row {uid} took {number} ms,  request req_9f{number}ab" for uid, number in zip((first, second), numbers, strict=False)]
+    pairs = zip((first, second), numbers, strict=True)
+    texts = [f"row {uid} took {number} ms,  request req_9f{number}ab" for uid, number in pairs]
 
     assert fingerprint("jobs", "crash", texts[0]) == fingerprint("jobs", "crash", texts[1])
 
