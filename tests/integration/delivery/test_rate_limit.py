@@ -84,9 +84,7 @@ async def test_the_limit_is_exact_however_many_workers_ask_at_once(bench: Any) -
     await bench.owe_many(400, key="k")
 
     async with asyncio.TaskGroup() as group:
-        asked = [
-            group.create_task(_claim_and_ask(bench.other(f"w{number}"), 20, limits)) for number in range(20)
-        ]
+        asked = [group.create_task(_claim_and_ask(bench.other(f"w{number}"), 20, limits)) for number in range(20)]
 
     admitted = [delivery_id for one in asked for delivery_id in one.result()]
     assert len(admitted) == len(set(admitted)) == 30
