@@ -38,9 +38,18 @@ async def test_post_sends_exactly_the_request_and_nothing_personal(
     head, body = seen[1]
     assert body == b'{"a":1}'
     assert sorted(head.decode().split("\r\n")) == sorted(
-        ["POST /a/../b?c=%00 HTTP/1.1", f"Host: 127.0.0.1:{port}", "User-Agent: rowcast", "Accept: */*", "Accept-Encoding: identity",
-         "content-type: application/json", "Content-Length: 7", "", ""]
-    )  # fmt: skip
+        [
+            "POST /a/../b?c=%00 HTTP/1.1",
+            f"Host: 127.0.0.1:{port}",
+            "User-Agent: rowcast",
+            "Accept: */*",
+            "Accept-Encoding: identity",
+            "content-type: application/json",
+            "Content-Length: 7",
+            "",
+            "",
+        ]
+    )
 
 
 async def test_connection_is_kept_for_the_next_request(open_to: Any) -> None:
@@ -317,10 +326,15 @@ async def test_slow_receivers_do_not_slow_the_loop_or_their_neighbours(open_to: 
 @pytest.mark.parametrize(
     ("url", "headers", "kind"),
     [
-        ("http://127.0.0.1/", {}, "blocked"), ("https://10.0.0.1/", {}, "blocked"), ("http://example.com/", {}, "blocked"), ("https://localhost/", {}, "blocked"),
-        ("nonsense", {}, "invalid"), ("https://example.com/", {"a": "b\r\nc"}, "invalid"), ("https://example.com/", {"Host": "x"}, "invalid"),
+        ("http://127.0.0.1/", {}, "blocked"),
+        ("https://10.0.0.1/", {}, "blocked"),
+        ("http://example.com/", {}, "blocked"),
+        ("https://localhost/", {}, "blocked"),
+        ("nonsense", {}, "invalid"),
+        ("https://example.com/", {"a": "b\r\nc"}, "invalid"),
+        ("https://example.com/", {"Host": "x"}, "invalid"),
     ],
-)  # fmt: skip
+)
 async def test_url_or_header_that_must_not_be_sent_is_a_failure(
     open_to: Any, url: str, headers: dict[str, str], kind: str
 ) -> None:

@@ -28,9 +28,15 @@ from rowcast.webhooks.table import EndpointDraft, EndpointTable
 from tests.integration.egress.receivers import answer, read_request, receiving
 
 EVENT = Envelope(
-    id=UUID("01900000-0000-7000-8000-000000000001"), tenant_id="acme", aggregate_type="order", aggregate_id="o1", event_type="orders.confirmed",
-    version=1, occurred_at=datetime(2026, 6, 19, 12, tzinfo=UTC), payload=msgspec.Raw(b'{"total":"12.50"}'),
-)  # fmt: skip
+    id=UUID("01900000-0000-7000-8000-000000000001"),
+    tenant_id="acme",
+    aggregate_type="order",
+    aggregate_id="o1",
+    event_type="orders.confirmed",
+    version=1,
+    occurred_at=datetime(2026, 6, 19, 12, tzinfo=UTC),
+    payload=msgspec.Raw(b'{"total":"12.50"}'),
+)
 
 
 class Receiver:

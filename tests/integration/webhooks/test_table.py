@@ -43,10 +43,14 @@ async def test_endpoint_takes_a_secret_that_the_tenant_brings(table: EndpointTab
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"url": "http://example.com/"}, "egress.blocked"), ({"url": "https://169.254.169.254/"}, "egress.blocked"), ({"url": "https://localhost/"}, "egress.blocked"),
-        ({"url": "nonsense"}, "input.url"), ({"event_types": ("orders",)}, "input.event_pattern"), ({"event_types": ()}, "input.event_pattern"),
+        ({"url": "http://example.com/"}, "egress.blocked"),
+        ({"url": "https://169.254.169.254/"}, "egress.blocked"),
+        ({"url": "https://localhost/"}, "egress.blocked"),
+        ({"url": "nonsense"}, "input.url"),
+        ({"event_types": ("orders",)}, "input.event_pattern"),
+        ({"event_types": ()}, "input.event_pattern"),
     ],
-)  # fmt: skip
+)
 async def test_endpoint_that_cannot_be_used_is_refused_at_creation_and_at_change(
     table: EndpointTable, change: dict[str, object], code: str
 ) -> None:
@@ -71,8 +75,11 @@ async def test_another_tenants_endpoint_is_not_there(table: EndpointTable) -> No
     made = await table.create("acme", DRAFT)
 
     for call in (
-        table.get("other", made.id), table.secret("other", made.id), table.update("other", made.id, DRAFT), table.delete("other", made.id),
-    ):  # fmt: skip
+        table.get("other", made.id),
+        table.secret("other", made.id),
+        table.update("other", made.id, DRAFT),
+        table.delete("other", made.id),
+    ):
         with pytest.raises(NotFoundError):
             await call
     assert not await table.disable("other", made.id)

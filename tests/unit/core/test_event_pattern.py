@@ -6,11 +6,20 @@ from rowcast.core.errors import InvalidInputError
 from rowcast.core.event_pattern import checked_event_pattern, fits_any, fits_pattern
 
 
-@pytest.mark.parametrize(("event_type", "pattern", "expected"), [
-    ("orders.confirmed", "orders.confirmed", True), ("orders.confirmed", "orders.*", True), ("orders.line.added", "orders.*", True),
-    ("orders.line.added", "orders.line.*", True), ("orders.confirmed", "*", True), ("orders.confirmed", "orders.confirm", False),
-    ("orders_archive.moved", "orders.*", False), ("kitchen.done", "orders.*", False), ("orders.confirmed", "orders.confirmed.*", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("event_type", "pattern", "expected"),
+    [
+        ("orders.confirmed", "orders.confirmed", True),
+        ("orders.confirmed", "orders.*", True),
+        ("orders.line.added", "orders.*", True),
+        ("orders.line.added", "orders.line.*", True),
+        ("orders.confirmed", "*", True),
+        ("orders.confirmed", "orders.confirm", False),
+        ("orders_archive.moved", "orders.*", False),
+        ("kitchen.done", "orders.*", False),
+        ("orders.confirmed", "orders.confirmed.*", False),
+    ],
+)
 def test_pattern_means_a_type_a_prefix_or_everything(event_type: str, pattern: str, expected: bool) -> None:
     assert fits_pattern(event_type, checked_event_pattern(pattern)) is expected
 

@@ -17,11 +17,29 @@ def test_headers_become_lines() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("", "x"), ("a b", "x"), ("a:", "x"), ("a\r\nb", "x"), ("ä", "x"), ("x" * 129, "x"), ("@file", "x"),
-        ("Host", "x"), ("CONTENT-LENGTH", "1"), ("Transfer-Encoding", "chunked"), ("Connection", "close"), ("Expect", "100-continue"), ("Cookie", "a=b"),
-        ("x", "a\r\nEvil: 1"), ("x", "a\nb"), ("x", "a\rb"), ("x", "a\x00b"), ("x", "ü"), ("x", "a" * 4097), ("x", "\x7f"), ("x", "a\n"),
+        ("", "x"),
+        ("a b", "x"),
+        ("a:", "x"),
+        ("a\r\nb", "x"),
+        ("ä", "x"),
+        ("x" * 129, "x"),
+        ("@file", "x"),
+        ("Host", "x"),
+        ("CONTENT-LENGTH", "1"),
+        ("Transfer-Encoding", "chunked"),
+        ("Connection", "close"),
+        ("Expect", "100-continue"),
+        ("Cookie", "a=b"),
+        ("x", "a\r\nEvil: 1"),
+        ("x", "a\nb"),
+        ("x", "a\rb"),
+        ("x", "a\x00b"),
+        ("x", "ü"),
+        ("x", "a" * 4097),
+        ("x", "\x7f"),
+        ("x", "a\n"),
     ],
-)  # fmt: skip
+)
 def test_header_that_could_become_another_is_refused(name: str, value: str) -> None:
     with pytest.raises(InvalidInputError) as refusal:
         header_lines({name: value})

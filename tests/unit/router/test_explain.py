@@ -56,5 +56,11 @@ def test_misses_are_bounded() -> None:
 
 def test_kind_of_a_value_says_nothing_of_its_content() -> None:
     assert [describe(value) for value in (True, 1, 1.5, "x", None, {"a": 1}, [1, 2])] == [
-        "boolean", "number", "number", "text", "null", "object", "list of 2",
-    ]  # fmt: skip
+        "boolean",
+        "number",
+        "number",
+        "text",
+        "null",
+        "object",
+        "list of 2",
+    ]

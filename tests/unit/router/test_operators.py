@@ -7,35 +7,64 @@ import pytest
 from rowcast.router.condition import evaluate
 from rowcast.router.operators import compile_condition
 
-UPDATE = {"occurred_at": "2026-06-19T12:00:00+00:00", "payload": {
-    "operation": "UPDATE", "record": {"status": "shipped", "total": 10, "note": None}, "old_record": {"status": "confirmed", "total": 10},
-}}  # fmt: skip
-ORDER = {"occurred_at": "2026-06-19T12:00:00+00:00", "payload": {
-    "sku": "WED-17", "country": "CH", "count": 3, "wedding_at": "2026-06-20T10:00:00+02:00", "lines": [{"sku": "a", "tags": ["x"]}, {"sku": "b", "tags": []}],
-}}  # fmt: skip
+UPDATE = {
+    "occurred_at": "2026-06-19T12:00:00+00:00",
+    "payload": {
+        "operation": "UPDATE",
+        "record": {"status": "shipped", "total": 10, "note": None},
+        "old_record": {"status": "confirmed", "total": 10},
+    },
+}
+ORDER = {
+    "occurred_at": "2026-06-19T12:00:00+00:00",
+    "payload": {
+        "sku": "WED-17",
+        "country": "CH",
+        "count": 3,
+        "wedding_at": "2026-06-20T10:00:00+02:00",
+        "lines": [{"sku": "a", "tags": ["x"]}, {"sku": "b", "tags": []}],
+    },
+}
 
 
 def holds(tree: Any, values: Any) -> Any:
     return evaluate(compile_condition(tree), values)
 
 
-@pytest.mark.parametrize(("tree", "expected"), [
-    ({"rowcast.starts_with": [{"var": "payload.sku"}, "WED-"]}, True), ({"rowcast.starts_with": [{"var": "payload.sku"}, "wed-"]}, False),
-    ({"rowcast.starts_with": [{"var": "payload.count"}, "3"]}, False), ({"rowcast.ends_with": [{"var": "payload.sku"}, "17"]}, True),
-    ({"rowcast.ends_with": [{"var": "payload.none"}, ""]}, False), ({"rowcast.matches": [{"var": "payload.sku"}, "^WED-[0-9]+$"]}, True),
-    ({"rowcast.matches": [{"var": "payload.sku"}, "ED"]}, True), ({"rowcast.matches": [{"var": "payload.sku"}, "^ED"]}, False),
-    ({"rowcast.matches": [{"var": "payload.count"}, "3"]}, False), ({"rowcast.matches": ["\ud800", "."]}, False),
-    ({"rowcast.within": [{"var": "payload.wedding_at"}, "24h"]}, True), ({"rowcast.within": [{"var": "payload.wedding_at"}, "12h"]}, False),
-    ({"rowcast.within": [{"var": "payload.wedding_at"}, "1h", "2026-06-20T09:00:00Z"]}, True), ({"rowcast.within": [{"var": "payload.none"}, "24h"]}, False),
-    ({"rowcast.on_day": [{"var": "occurred_at"}, "friday", "Europe/Berlin"]}, True),
-    ({"rowcast.on_day": [{"var": "occurred_at"}, {"var": "payload.wedding_at"}, "Europe/Berlin"]}, False),
-    ({"in": [{"var": "payload.country"}, ["DE", "CH"]]}, True), ({"in": [{"var": "payload.count"}, ["3"]]}, False),
-    ({"in": [{"var": "payload.count"}, [3, "x"]]}, True), ({"in": [True, [1]]}, False), ({"in": [1, "123"]}, False), ({"in": ["a", None]}, False),
-    ({"missing": [["payload.sku", "payload.gone"]]}, ["payload.gone"]),
-    ({"some": [{"var": "payload.lines"}, {"some": [{"var": "tags"}, {"==": [{"var": ""}, "x"]}]}]}, True),
-    ({"some": [{"var": "payload.sku"}, True]}, False), ({"all": [{"var": "payload.sku"}, True]}, False), ({"none": [{"var": "payload.sku"}, True]}, True),
-    ({"<": [{"var": "payload.gone"}, 5]}, False), ({">": [5, {"var": "payload.gone"}]}, False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("tree", "expected"),
+    [
+        ({"rowcast.starts_with": [{"var": "payload.sku"}, "WED-"]}, True),
+        ({"rowcast.starts_with": [{"var": "payload.sku"}, "wed-"]}, False),
+        ({"rowcast.starts_with": [{"var": "payload.count"}, "3"]}, False),
+        ({"rowcast.ends_with": [{"var": "payload.sku"}, "17"]}, True),
+        ({"rowcast.ends_with": [{"var": "payload.none"}, ""]}, False),
+        ({"rowcast.matches": [{"var": "payload.sku"}, "^WED-[0-9]+$"]}, True),
+        ({"rowcast.matches": [{"var": "payload.sku"}, "ED"]}, True),
+        ({"rowcast.matches": [{"var": "payload.sku"}, "^ED"]}, False),
+        ({"rowcast.matches": [{"var": "payload.count"}, "3"]}, False),
+        ({"rowcast.matches": ["\ud800", "."]}, False),
+        ({"rowcast.within": [{"var": "payload.wedding_at"}, "24h"]}, True),
+        ({"rowcast.within": [{"var": "payload.wedding_at"}, "12h"]}, False),
+        ({"rowcast.within": [{"var": "payload.wedding_at"}, "1h", "2026-06-20T09:00:00Z"]}, True),
+        ({"rowcast.within": [{"var": "payload.none"}, "24h"]}, False),
+        ({"rowcast.on_day": [{"var": "occurred_at"}, "friday", "Europe/Berlin"]}, True),
+        ({"rowcast.on_day": [{"var": "occurred_at"}, {"var": "payload.wedding_at"}, "Europe/Berlin"]}, False),
+        ({"in": [{"var": "payload.country"}, ["DE", "CH"]]}, True),
+        ({"in": [{"var": "payload.count"}, ["3"]]}, False),
+        ({"in": [{"var": "payload.count"}, [3, "x"]]}, True),
+        ({"in": [True, [1]]}, False),
+        ({"in": [1, "123"]}, False),
+        ({"in": ["a", None]}, False),
+        ({"missing": [["payload.sku", "payload.gone"]]}, ["payload.gone"]),
+        ({"some": [{"var": "payload.lines"}, {"some": [{"var": "tags"}, {"==": [{"var": ""}, "x"]}]}]}, True),
+        ({"some": [{"var": "payload.sku"}, True]}, False),
+        ({"all": [{"var": "payload.sku"}, True]}, False),
+        ({"none": [{"var": "payload.sku"}, True]}, True),
+        ({"<": [{"var": "payload.gone"}, 5]}, False),
+        ({">": [5, {"var": "payload.gone"}]}, False),
+    ],
+)
 def test_operator_gives_its_answer(tree: Any, expected: Any) -> None:
     assert holds(tree, ORDER) == expected
 

@@ -20,9 +20,15 @@ PAID = {"==": [{"var": "payload.status"}, "paid"]}
 
 def event(event_type: str = "orders.confirmed", payload: bytes = b'{"status": "paid", "total": 7}') -> Envelope:
     return Envelope(
-        id=UUID("01900000-0000-7000-8000-000000000001"), tenant_id="acme", aggregate_type="order", aggregate_id="o1",
-        event_type=event_type, version=1, occurred_at=datetime(2026, 6, 19, tzinfo=UTC), payload=msgspec.Raw(payload),
-    )  # fmt: skip
+        id=UUID("01900000-0000-7000-8000-000000000001"),
+        tenant_id="acme",
+        aggregate_type="order",
+        aggregate_id="o1",
+        event_type=event_type,
+        version=1,
+        occurred_at=datetime(2026, 6, 19, tzinfo=UTC),
+        payload=msgspec.Raw(payload),
+    )
 
 
 def test_plan_owes_what_the_matching_rules_say_in_their_order() -> None:
@@ -56,8 +62,10 @@ def test_plan_says_of_every_rule_why() -> None:
     decisions = plan(event(), rules).decisions
 
     assert [(each.rule, each.is_matched, each.reason) for each in decisions] == [
-        ("matched", True, "matched"), ("other-type", False, "event_type"), ("other-value", False, "condition"),
-    ]  # fmt: skip
+        ("matched", True, "matched"),
+        ("other-type", False, "event_type"),
+        ("other-value", False, "condition"),
+    ]
     assert decisions[2].misses[0].path == "/>"
     assert "7" not in str(decisions)
 
@@ -95,9 +103,15 @@ def test_rules_for_other_types_are_not_run_a_second_time_either() -> None:
 
 def test_conditions_see_every_public_field_of_the_event() -> None:
     assert event_values(event()) == {
-        "id": "01900000-0000-7000-8000-000000000001", "tenant_id": "acme", "aggregate_type": "order", "aggregate_id": "o1",
-        "event_type": "orders.confirmed", "version": 1, "occurred_at": "2026-06-19T00:00:00+00:00", "payload": {"status": "paid", "total": 7},
-    }  # fmt: skip
+        "id": "01900000-0000-7000-8000-000000000001",
+        "tenant_id": "acme",
+        "aggregate_type": "order",
+        "aggregate_id": "o1",
+        "event_type": "orders.confirmed",
+        "version": 1,
+        "occurred_at": "2026-06-19T00:00:00+00:00",
+        "payload": {"status": "paid", "total": 7},
+    }
 
 
 @given(

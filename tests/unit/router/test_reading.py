@@ -9,10 +9,23 @@ from rowcast.router.reading import read_field, reader
 VALUE = {"a": {"b": {"c": 1}, "": 2}, "list": [{"x": 5}, 6], "null": None, "a.b": 9}
 
 
-@pytest.mark.parametrize(("name", "expected"), [
-    ("a.b.c", 1), ("a.b", {"c": 1}), ("list.0.x", 5), ("list.1", 6), ("list.2", None), ("list.-1", None), ("list.x", None), ("list.99999999", None),
-    ("null.x", None), ("a.b.c.d", None), ("gone", None), ("a.", 2),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.b.c", 1),
+        ("a.b", {"c": 1}),
+        ("list.0.x", 5),
+        ("list.1", 6),
+        ("list.2", None),
+        ("list.-1", None),
+        ("list.x", None),
+        ("list.99999999", None),
+        ("null.x", None),
+        ("a.b.c.d", None),
+        ("gone", None),
+        ("a.", 2),
+    ],
+)
 def test_field_is_read_by_its_dotted_name(name: str, expected: Any) -> None:
     assert read_field(VALUE, name) == expected
     assert reader(name, None)(VALUE, None) == expected

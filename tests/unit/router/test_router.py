@@ -22,9 +22,15 @@ Pairs = Sequence[tuple[Envelope, Owed]]
 
 def event(number: int, event_type: str = "orders.confirmed") -> Envelope:
     return Envelope(
-        id=UUID(int=number), tenant_id="acme", aggregate_type="order", aggregate_id=f"o{number}", event_type=event_type,
-        version=1, occurred_at=datetime(2026, 6, 19, tzinfo=UTC), payload=msgspec.Raw(b'{"n": %d}' % number if number else b"{"),
-    )  # fmt: skip
+        id=UUID(int=number),
+        tenant_id="acme",
+        aggregate_type="order",
+        aggregate_id=f"o{number}",
+        event_type=event_type,
+        version=1,
+        occurred_at=datetime(2026, 6, 19, tzinfo=UTC),
+        payload=msgspec.Raw(b'{"n": %d}' % number if number else b"{"),
+    )
 
 
 class GroupSink:

@@ -32,13 +32,23 @@ def test_rule_takes_several_event_types() -> None:
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"name": ""}, "input.rule"), ({"name": "Mail me"}, "input.rule"), ({"name": "x" * 101}, "input.rule"), ({"sink": "Jobs"}, "input.rule"),
-        ({"sink": ""}, "input.rule"), ({"target": ""}, "input.rule"), ({"target": "{payload}"}, "input.rule"), ({"key": "{"}, "input.rule"),
-        ({"event_types": ()}, "input.rule"), ({"event_types": ("orders",)}, "input.event_pattern"), ({"delay_s": -1.0}, "input.rule"),
-        ({"delay_s": float("nan")}, "input.rule"), ({"delay_s": 1e12}, "input.rule"), ({"max_attempts": -1}, "input.rule"),
+        ({"name": ""}, "input.rule"),
+        ({"name": "Mail me"}, "input.rule"),
+        ({"name": "x" * 101}, "input.rule"),
+        ({"sink": "Jobs"}, "input.rule"),
+        ({"sink": ""}, "input.rule"),
+        ({"target": ""}, "input.rule"),
+        ({"target": "{payload}"}, "input.rule"),
+        ({"key": "{"}, "input.rule"),
+        ({"event_types": ()}, "input.rule"),
+        ({"event_types": ("orders",)}, "input.event_pattern"),
+        ({"delay_s": -1.0}, "input.rule"),
+        ({"delay_s": float("nan")}, "input.rule"),
+        ({"delay_s": 1e12}, "input.rule"),
+        ({"max_attempts": -1}, "input.rule"),
         ({"condition": {"evil": 1}}, "input.condition"),
     ],
-)  # fmt: skip
+)
 def test_rule_that_could_not_run_is_refused_with_its_code(change: dict[str, Any], code: str) -> None:
     with pytest.raises(InvalidInputError) as refusal:
         Rule(**{"name": "mail", "sink": "jobs", "target": "send_mail", **change})

@@ -11,9 +11,15 @@ from rowcast.core.errors import InvalidInputError
 from rowcast.router.template import compile_template
 
 EVENT = Envelope(
-    id=UUID("01900000-0000-7000-8000-000000000001"), tenant_id="acme", aggregate_type="order", aggregate_id="{tenant_id}",
-    event_type="orders.confirmed", version=1, occurred_at=datetime(2026, 6, 19, tzinfo=UTC), payload=msgspec.Raw(b"{}"),
-)  # fmt: skip
+    id=UUID("01900000-0000-7000-8000-000000000001"),
+    tenant_id="acme",
+    aggregate_type="order",
+    aggregate_id="{tenant_id}",
+    event_type="orders.confirmed",
+    version=1,
+    occurred_at=datetime(2026, 6, 19, tzinfo=UTC),
+    payload=msgspec.Raw(b"{}"),
+)
 
 
 def test_text_without_fields_stays_itself() -> None:

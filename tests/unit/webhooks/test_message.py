@@ -9,9 +9,15 @@ from rowcast.core.envelope import Envelope
 from rowcast.webhooks.message import message_body, message_id
 
 EVENT = Envelope(
-    id=UUID("01900000-0000-7000-8000-000000000001"), tenant_id="acme", aggregate_type="order", aggregate_id="o1", event_type="orders.confirmed",
-    version=1, occurred_at=datetime(2026, 6, 19, 12, 0, 0, 123456, tzinfo=UTC), payload=msgspec.Raw(b'{"b": 1.10, "a": [ ]}'),
-)  # fmt: skip
+    id=UUID("01900000-0000-7000-8000-000000000001"),
+    tenant_id="acme",
+    aggregate_type="order",
+    aggregate_id="o1",
+    event_type="orders.confirmed",
+    version=1,
+    occurred_at=datetime(2026, 6, 19, 12, 0, 0, 123456, tzinfo=UTC),
+    payload=msgspec.Raw(b'{"b": 1.10, "a": [ ]}'),
+)
 
 
 def test_id_is_that_of_the_event_and_holds_no_dot() -> None:

@@ -107,10 +107,22 @@ def test_timestamp_that_is_no_whole_number_is_refused(timestamp: str) -> None:
 @pytest.mark.parametrize(
     "signature",
     [
-        "v1", "v1,", "x", ",", "v1,!!!", "v1a," + SIGNATURE[3:], "v2," + SIGNATURE[3:], SIGNATURE[3:], "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OF=",
-        SIGNATURE.lower(), "v1,ü", "v1,\udcff", " ".join(["v1,x"] * 32 + [SIGNATURE]), SIGNATURE + "\x00",
+        "v1",
+        "v1,",
+        "x",
+        ",",
+        "v1,!!!",
+        "v1a," + SIGNATURE[3:],
+        "v2," + SIGNATURE[3:],
+        SIGNATURE[3:],
+        "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OF=",
+        SIGNATURE.lower(),
+        "v1,ü",
+        "v1,\udcff",
+        " ".join(["v1,x"] * 32 + [SIGNATURE]),
+        SIGNATURE + "\x00",
     ],
-)  # fmt: skip
+)
 def test_signature_that_does_not_fit_is_refused(signature: str) -> None:
     with pytest.raises(InvalidSignatureError):
         verify([SECRET], headers(signature=signature), BODY, now=NOW)
