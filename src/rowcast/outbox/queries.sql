@@ -17,3 +17,143 @@ from (
         id uuid, occurred_at timestamptz, traceparent text)) with ordinality as given
     order by given.ordinality
 ) as e;
+
+-- name: last_seq
+-- The last number drawn. Always read before `event_writers`.
+select case when is_called then last_value else last_value - 1 end as last_seq from rowcast.event_seq;
+
+-- name: event_writers
+-- The transactions, prepared ones too, that have written events and have not ended.
+select coalesce(array_agg(distinct virtualtransaction), '{}') as writers from pg_locks
+where locktype = 'relation' and mode = 'RowExclusiveLock' and granted
+  and database = (select oid from pg_database where datname = current_database())
+  and relation in (select relid from pg_partition_tree('rowcast.event'));
+
+-- name: pending_events
+-- The oldest pending events from a number on, of those shards whose own position they are past.
+-- The state is asked for row by row, so that the plan is a walk along `seq` that ends at the limit, whatever the statistics say.
+select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.payload,
+       e.traceparent, e.topic, e.shard
+from rowcast.event e
+where e.seq >= :from_seq and e.seq >= (:positions::bigint[])[e.shard + 1]
+  and (select true from rowcast.event_state s where s.event_id = e.id) is null
+order by e.seq limit :limit;
+
+-- name: overtaking_events
+-- The same in a stretch of numbers, without the tenants that make the backlog.
+select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.payload,
+       e.traceparent, e.topic
+from rowcast.event e
+where e.seq >= :from_seq and e.seq < :until_seq and e.shard = any(:shards::smallint[]) and e.tenant_id <> all(:heavy::text[])
+  and (select true from rowcast.event_state s where s.event_id = e.id) is null
+order by e.seq limit :limit;
+
+-- name: due_events
+-- Failed events whose time to be tried again has come.
+select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.payload,
+       e.traceparent, e.topic
+from (
+    select event_id, next_attempt_at from rowcast.event_state
+    where status = 'failed' and next_attempt_at <= clock_timestamp() order by next_attempt_at limit 10000
+) s cross join lateral (select * from rowcast.event where id = s.event_id limit 1) e
+where e.shard = any(:shards::smallint[])
+order by s.next_attempt_at, e.seq limit :limit;
+
+-- name: first_pending
+-- The oldest pending event in a stretch of numbers.
+select e.seq, extract(epoch from clock_timestamp() - e.created_at)::double precision as age_s
+from rowcast.event e
+where e.seq >= :from_seq and e.seq < :until_seq and (select true from rowcast.event_state s where s.event_id = e.id) is null
+order by e.seq limit 1;
+
+-- name: pending_ids
+-- The ids of the oldest pending events in a stretch of numbers.
+select e.id, e.seq from rowcast.event e
+where e.seq >= :from_seq and e.seq <= :last_seq and (select true from rowcast.event_state s where s.event_id = e.id) is null
+order by e.seq limit :limit;
+
+-- name: lowest_bound
+-- The lowest bounds of some shards.
+select coalesce(min(low_seq), 0) as low_seq, coalesce(min(read_seq), 0) as read_seq
+from rowcast.feed_cursor where shard = any(:shards::smallint[]);
+
+-- name: low_bounds
+-- The bound of each shard.
+select shard, low_seq from rowcast.feed_cursor where shard >= 0;
+
+-- name: raise_low_bounds
+-- Bounds only go up. A row that another relay writes just now is left for the next time.
+with mine as (
+    select shard from rowcast.feed_cursor where shard = any(:shards::smallint[]) order by shard for update skip locked
+)
+update rowcast.feed_cursor c
+set low_seq = greatest(c.low_seq, given.low_seq), read_seq = greatest(c.read_seq, given.read_seq), changed_at = clock_timestamp()
+from mine join unnest(:shards::smallint[], :low_seqs::bigint[], :read_seqs::bigint[]) as given(shard, low_seq, read_seq)
+    on given.shard = mine.shard
+where c.shard = mine.shard and (c.low_seq < given.low_seq or c.read_seq < given.read_seq);
+
+-- name: register_feed
+-- This session counts as a live claim feed until it ends.
+select pg_advisory_lock_shared(:lock_class::integer, :live_lock::integer);
+
+-- name: shards_held
+-- The shards that this session holds, and how many claim feeds are live.
+select coalesce(array_agg(objid::integer) filter (where pid = pg_backend_pid() and objid < 64), '{}') as held,
+       count(*) filter (where objid = :live_lock::integer::oid)::integer as live
+from pg_locks
+where locktype = 'advisory' and classid = :lock_class::integer::oid and objsubid = 2 and granted
+  and database = (select oid from pg_database where datname = current_database());
+
+-- name: take_shards
+-- Takes free shards, as many as wanted.
+select shard from unnest(:shards::integer[]) as shard where pg_try_advisory_lock(:lock_class::integer, shard) limit :limit;
+
+-- name: give_shards
+-- Hands shards over to whoever takes them first.
+select pg_advisory_unlock(:lock_class::integer, shard) from unnest(:shards::integer[]) as shard;
+
+-- name: keep_session
+-- A sign of life, so that the server does not end a session that only waits.
+select 1;
+
+-- name: states_of
+-- What became of some events so far; none for a pending one.
+select s.event_id, s.status, s.attempts, s.next_attempt_at <= clock_timestamp() as is_due
+from unnest(:event_ids::uuid[]) as asked(id)
+cross join lateral (
+    select event_id, status, attempts, next_attempt_at from rowcast.event_state where event_id = asked.id limit 1
+) s;
+
+-- name: record_states
+-- The state of each event of a batch, unless it has a final one already; names those that were written.
+insert into rowcast.event_state as s (event_id, status, attempts, error, next_attempt_at)
+select event_id, status, 1, error, clock_timestamp() + make_interval(secs => wait_s)
+from unnest(:event_ids::uuid[], :statuses::text[], :errors::text[], :waits_s::double precision[])
+    as given(event_id, status, error, wait_s)
+on conflict (event_id) do update
+set status = excluded.status, changed_at = clock_timestamp(), attempts = s.attempts + 1, error = excluded.error,
+    next_attempt_at = excluded.next_attempt_at
+where s.status = 'failed'
+returning event_id;
+
+-- name: is_relayed
+-- Whether any relay works on this database now: a claim feed, or the reader of a replication slot.
+select exists (
+    select 1 from pg_locks where locktype = 'advisory' and classid = :lock_class::integer::oid
+      and objid = :live_lock::integer::oid and objsubid = 2 and granted
+      and database = (select oid from pg_database where datname = current_database())
+) or exists (
+    select 1 from pg_replication_slots where active and database = current_database() and slot_name like 'rowcast%'
+) as is_relayed;
+
+-- name: count_pending
+-- How many events are pending, up to a limit.
+select count(*)::integer as found from (
+    select 1 from rowcast.event e
+    where e.seq >= :from_seq and (select true from rowcast.event_state s where s.event_id = e.id) is null
+    order by e.seq limit :limit
+) e;
+
+-- name: count_failed
+-- How many events have failed and are tried again, up to a limit.
+select count(*)::integer as found from (select 1 from rowcast.event_state where status = 'failed' limit :limit) s;
