@@ -110,7 +110,7 @@ async def test_a_savepoint_that_is_rolled_back_takes_its_event_along(caller: Cal
     ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_a_refusal_leaves_the_transaction_usable(
-    caller: Caller, database: Database, event: Any, options: dict[str, Any], code: str
+    caller: Caller, database: Database, *, event: Any, options: dict[str, Any], code: str
 ) -> None:
     async with caller.transaction():
         with pytest.raises(errors.RowcastError) as refused:

@@ -12,8 +12,8 @@ C = TypeVar("C", bound=type)
 F = TypeVar("F", bound=Upcaster)
 
 DECLARED = EventTypes()
-"""What the program's classes declare. A class statement happens at import, before anybody could pass a catalogue in, and it
-happens once for the whole program; so this one value is module-level. Everything that reads a catalogue takes it as an argument."""
+"""What the program's classes declare. A class statement happens at import, before anybody could pass a catalogue in,
+and once for the whole program; so this one value is module-level. What reads a catalogue takes it as an argument."""
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(msgspec.field,))

@@ -1,4 +1,4 @@
-"""The catalogue of event types: which payload belongs to which type and version, and how an old one becomes a new one."""
+"""The catalogue of event types: which payload belongs to which type and version, and how an old one becomes new."""
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,7 +19,8 @@ Upcaster = Callable[[dict[str, Any]], Mapping[str, Any]]
 class EventType(msgspec.Struct, frozen=True, kw_only=True):
     """One version of one event type, and the class of its payload.
 
-    `aggregate` is the kind of thing that the event is about, by default the module; `key` the payload's field that says which one.
+    `aggregate` is the kind of thing that the event is about, by default the module; `key` is the payload's field that
+    says which one.
     """
 
     name: str
@@ -50,8 +51,8 @@ class EventType(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(value, (str, int, uuid.UUID)) and str(value):
             return str(value)
         raise InvalidInputError(
-            f"The field {self.key!r} of {self.label} says which {self.aggregate_type} it is about, and it is empty or no "
-            "text, number or UUID. Fill it in, or pass aggregate_id.",
+            f"The field {self.key!r} of {self.label} says which {self.aggregate_type} it is about, and it is empty or "
+            "no text, number or UUID. Fill it in, or pass aggregate_id.",
             code="input.aggregate_id",
         )
 
@@ -190,7 +191,7 @@ class EventTypes:
             to_version: Stop at this version instead of the latest.
         Raises:
             UnknownEventTypeError: The type is not declared; the known ones are named.
-            InvalidInputError: `input.payload` when it does not fit, `outbox.event_version` for a newer version than is known.
+            InvalidInputError: `input.payload` when it does not fit, `outbox.event_version` for a newer version.
             UsageError: `usage.upcaster`, when a step is missing or fails.
         """
         wanted = self.get(event_type, to_version)
@@ -233,8 +234,8 @@ class EventTypes:
         upcaster = self._upcasters.get((name, version))
         if upcaster is None:
             raise UsageError(
-                f"{name} is at version {latest}, and no upcaster leads from version {version} to {version + 1}. Declare "
-                f'one: @upcaster("{name}", from_version={version}).',
+                f"{name} is at version {latest}, and no upcaster leads from version {version} to {version + 1}. "
+                f'Declare one: @upcaster("{name}", from_version={version}).',
                 code="usage.upcaster",
             )
         return upcaster

@@ -3,13 +3,15 @@
 import os
 import re
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NewType
 
 TenantId = NewType("TenantId", str)
 EventId = NewType("EventId", uuid.UUID)
 DeliveryId = NewType("DeliveryId", int)
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _EPOCH_SHIFT = 80
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
@@ -25,22 +27,26 @@ def uuid7(at: datetime) -> uuid.UUID:
 
     Source: RFC 9562, section 5.7.
     """
-    milliseconds = int(at.timestamp() * 1000)
     noise = int.from_bytes(os.urandom(10), "big")
-    value = (milliseconds << _EPOCH_SHIFT) | _VERSION_7 | _VARIANT
+    value = (_milliseconds(at) << _EPOCH_SHIFT) | _VERSION_7 | _VARIANT
     return uuid.UUID(int=value | (noise & _RANDOM_A) | (noise & _RANDOM_B))
 
 
 def uuid7_floor(at: datetime) -> uuid.UUID:
     """Give the smallest UUID of the millisecond `at`: the bound of a partition or a page."""
-    return uuid.UUID(int=int(at.timestamp() * 1000) << _EPOCH_SHIFT)
+    return uuid.UUID(int=_milliseconds(at) << _EPOCH_SHIFT)
 
 
 def uuid7_time(value: uuid.UUID) -> datetime:
     """Give the time that a UUIDv7 carries, to the millisecond, aware UTC."""
-    return datetime.fromtimestamp((value.int >> _EPOCH_SHIFT) / 1000, UTC)
+    return _EPOCH + timedelta(milliseconds=value.int >> _EPOCH_SHIFT)
 
 
 def is_uuid7(value: uuid.UUID) -> bool:
     """Tell whether `value` is a UUID of version 7."""
     return value.version == 7
+
+
+def _milliseconds(at: datetime) -> int:
+    """In whole numbers: `timestamp()` is a float, and rounds a late moment into another millisecond."""
+    return (at - _EPOCH) // _MILLISECOND

@@ -1,7 +1,8 @@
 """Payloads: how the value of a declared type becomes JSON text and back, and what is refused on the way.
 
-Writing is strict: wrong types, fields that the type does not know, NaN and U+0000 are refused before anything is stored.
-Reading is tolerant: a field that the type does not know is passed over, so that a producer may be deployed before its readers.
+Writing is strict: wrong types, fields that the type does not know, NaN and U+0000 are refused before anything is
+stored. Reading is tolerant: a field that the type does not know is passed over, so that a producer may be deployed
+before its readers.
 """
 
 import dataclasses
@@ -15,7 +16,7 @@ from typing import Any
 import msgspec
 
 from rowcast.core.codec import decode_json, encode_json
-from rowcast.core.errors import InvalidInputError
+from rowcast.core.errors import InvalidInputError, UsageError
 
 # What a number that is not finite leaves in the text: a float becomes `null`, a Decimal a word.
 _SUSPECTS = (b"null", b"NaN", b"Infinity")
@@ -59,6 +60,7 @@ def decode_payload(text: bytes, payload_type: Any, *, name: str) -> Any:
 
     Raises:
         InvalidInputError: `input.payload`, when it does not fit `payload_type`.
+        UsageError: `usage.event_type`, when `payload_type` has a field that no JSON can fill.
     """
     try:
         if is_pydantic(payload_type):
@@ -114,7 +116,8 @@ def _children(value: Any) -> dict[str, Any] | None:
 
 
 def _encoded(value: Any) -> bytes:
-    return value.model_dump_json(by_alias=True).encode() if is_pydantic(value) else encode_json(value)
+    # pydantic warns of values of another type; here the text is read back, and they are refused.
+    return value.model_dump_json(by_alias=True, warnings=False).encode() if is_pydantic(value) else encode_json(value)
 
 
 def _check_text(text: bytes, value: Any, name: str) -> None:
@@ -130,7 +133,9 @@ def _check_text(text: bytes, value: Any, name: str) -> None:
 
 
 def _plain(value: Any) -> Any:
-    return value.model_dump() if is_pydantic(value) else msgspec.to_builtins(value, builtin_types=(Decimal,))
+    return (
+        value.model_dump(warnings=False) if is_pydantic(value) else msgspec.to_builtins(value, builtin_types=(Decimal,))
+    )
 
 
 def _not_finite(value: Any, path: str) -> Iterator[str]:
@@ -148,7 +153,14 @@ def _not_finite(value: Any, path: str) -> Iterator[str]:
 
 @cache
 def _decoder(payload_type: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(payload_type)
+    try:
+        return msgspec.json.Decoder(payload_type)
+    except (TypeError, NameError) as error:
+        raise UsageError(
+            f"The class {getattr(payload_type, '__qualname__', payload_type)} cannot be read from JSON: {error}. "
+            "Change the annotation of that field.",
+            code="usage.event_type",
+        ) from error
 
 
 def _reason(error: Exception) -> str:

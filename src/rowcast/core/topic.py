@@ -113,6 +113,7 @@ def checked_topic(topic: str) -> str:
     size_bytes = len(topic.encode("utf-8", "surrogatepass"))
     if size_bytes + _WIRE_PREFIX_BYTES > TOPIC_LIMIT_BYTES:
         raise InvalidTopicError(
-            f"The topic {topic[:40]!r}... has {size_bytes} bytes; the limit is {TOPIC_LIMIT_BYTES - _WIRE_PREFIX_BYTES}."
+            f"The topic {topic[:40]!r}... has {size_bytes} bytes; "
+            f"the limit is {TOPIC_LIMIT_BYTES - _WIRE_PREFIX_BYTES}."
         )
     return topic

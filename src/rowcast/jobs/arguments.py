@@ -30,7 +30,7 @@ def call_of(task: Task[..., Any], delivery: Delivery, catalogue: EventTypes) -> 
     Raises:
         InvalidInputError: `input.arguments` or `input.payload`, when what there is does not fit the task.
         UnknownEventTypeError: The event's type is not declared, and the task wants it typed.
-        UsageError: `usage.task`, when an annotation cannot be read; `usage.upcaster`, when an old event cannot be upcasted.
+        UsageError: `usage.task`, when an annotation cannot be read; `usage.upcaster`, when an old event cannot be brought up.
     """
     if delivery.event is not None:
         return _call_with_event(task, delivery.event, catalogue)
@@ -54,8 +54,8 @@ def _call_with_event(task: Task[..., Any], event: Envelope, catalogue: EventType
     required = [each.name for each in parameters[1:] if each.default is each.empty]
     if not parameters or required:
         raise InvalidInputError(
-            f"The task {task.name} was met by the event {event.event_type} and cannot take it: it must have one parameter "
-            "for the event, and defaults for all others.",
+            f"The task {task.name} was met by the event {event.event_type} and cannot take it: it must have one "
+            "parameter for the event, and defaults for all others.",
             code="input.arguments",
         )
     value = _event_value(_hints(task).get(parameters[0].name, Envelope), event, task, catalogue)
@@ -107,9 +107,9 @@ def _default(value: Any) -> Any:
 
 @cache
 def _hints(task: Task[..., Any]) -> dict[str, Any]:
-    function = task.function if inspect.isroutine(task.function) else getattr(task.function, "__call__", task.function)  # noqa: B004
+    function: Any = task.function
     try:
-        return get_type_hints(function, include_extras=True)
+        return get_type_hints(function if inspect.isroutine(function) else type(function).__call__, include_extras=True)
     except (NameError, TypeError, AttributeError) as error:
         raise UsageError(
             f"An annotation of the task {task.name} cannot be read: {error}. Define the name at the top of its module.",

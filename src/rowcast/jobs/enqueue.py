@@ -19,8 +19,8 @@ LONGEST_DELAY_S = 366 * 86_400.0
 class JobOptions(TypedDict, total=False):
     """What may be said of a job beside its arguments.
 
-    `priority` by default NORMAL; `delay_s` postpones the first attempt; `key` groups jobs that share limits, by default the
-    task; `max_attempts` by default what the task says.
+    `priority` by default NORMAL; `delay_s` postpones the first attempt; `key` groups jobs that share limits, by default
+    the task; `max_attempts` by default what the task says.
     """
 
     priority: Priority
@@ -59,14 +59,15 @@ def enqueue(
 
     Args:
         connection: As for `emit`.
-        task: The task, or its name where the task itself is defined in another program; a name's arguments are checked when it runs.
+        task: The task, or its name where another program defines it; a name's arguments are checked when it runs.
         tenant_id: Whose job it is.
         arguments: By the names of the task's parameters.
         options: `priority`, `delay_s`, `key`, `max_attempts`.
     Returns:
         The id at once for a connection that blocks, something to await for an async one.
     Raises:
-        InvalidInputError: `input.payload` for arguments that do not fit, `input.tenant`, `input.task`, `input.job_options`.
+        InvalidInputError: `input.payload` for arguments that do not fit, `input.tenant`, `input.task` or
+            `input.job_options`.
         PayloadTooLargeError: `outbox.payload_too_large`, above 65,536 bytes; before the database is touched.
         PermissionDeniedError: `auth.denied`, when the session speaks for another tenant.
     """
@@ -102,8 +103,8 @@ def _check_options(max_attempts: object, options: JobOptions) -> None:
         and max_attempts >= 0
     ):
         raise InvalidInputError(
-            "The job's options cannot be taken: priority is a Priority, delay_s 0 to a year, max_attempts 0 (as the task "
-            "says) or more.",
+            "The job's options cannot be taken: priority is a Priority, delay_s 0 to a year, max_attempts 0 (as the "
+            "task says) or more.",
             code="input.job_options",
         )
 

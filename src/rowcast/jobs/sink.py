@@ -174,7 +174,8 @@ def _is_cancelled_from_outside() -> bool:
 
 
 def _unknown(name: str, tasks: Tasks) -> str:
-    return f"There is no task {name} here. Known: {', '.join(tasks.names()) or 'none'}. Add its pack to the setting `packs`."
+    known = ", ".join(tasks.names()) or "none"
+    return f"There is no task {name} here. Known: {known}. Add its pack to the setting `packs`."
 
 
 def _place(error: BaseException) -> str:

@@ -33,20 +33,21 @@ class Task(msgspec.Struct, Generic[P, R], frozen=True):
 
         Raises:
             InvalidInputError: `input.task`, for a name that is not lower-case words with dots between them.
-            UsageError: `usage.task`, for a function with `*args`, `**kwargs` or positional-only parameters, or bounds out of range.
+            UsageError: `usage.task`, for a function with `*args`, `**kwargs` or positional-only parameters, or bounds out
+                of range.
         """
         checked_task_name(self.name)
         if not 0.0 < self.timeout_s <= LONGEST_TIMEOUT_S or self.max_attempts < 0:
             raise UsageError(
-                f"The task {self.name} has timeout_s {self.timeout_s} and max_attempts {self.max_attempts}. They must be "
-                f"above 0 and at most {LONGEST_TIMEOUT_S:.0f}, and 0 or more.",
+                f"The task {self.name} has timeout_s {self.timeout_s} and max_attempts {self.max_attempts}. They must "
+                f"be above 0 and at most {LONGEST_TIMEOUT_S:.0f}, and 0 or more.",
                 code="usage.task",
             )
         for parameter in inspect.signature(self.function).parameters.values():
             if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 raise UsageError(
-                    f"The parameter {parameter.name!r} of the task {self.name} has no name of its own in a job's arguments. "
-                    "Give it one: no *args, no **kwargs, nothing positional-only.",
+                    f"The parameter {parameter.name!r} of the task {self.name} has no name in a job's arguments. Give it "
+                    "one: no *args, no **kwargs, nothing positional-only.",
                     code="usage.task",
                 )
 

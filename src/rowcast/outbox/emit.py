@@ -43,7 +43,7 @@ def emit(
     """Write one event inside the transaction that is open on `connection`, and give its id.
 
     Never commits and never begins a transaction: the event is as committed, or as gone, as the caller's own rows. On a
-    connection in autocommit, with no transaction open, the event is a transaction of its own, as any statement would be.
+    connection in autocommit, with no transaction open, the event is a transaction of its own, as any statement is.
 
     Args:
         connection: asyncpg, psycopg 3 sync or async, SQLAlchemy 2 session or connection sync or async, or Django.
@@ -54,7 +54,7 @@ def emit(
     Returns:
         The id at once for a connection that blocks, something to await for an async one.
     Raises:
-        InvalidInputError: `input.payload`, `input.tenant`, `input.event_id`, ...: refused before the database is touched.
+        InvalidInputError: `input.payload`, `input.tenant`, `input.event_id`, ...; before the database is touched.
         PayloadTooLargeError: `outbox.payload_too_large`, above 65,536 bytes; before the database is touched.
         UnknownEventTypeError: The type is not declared; the known ones are named.
         ConflictError: `input.conflict`, when another event has this id; the transaction must be rolled back.

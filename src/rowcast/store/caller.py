@@ -1,7 +1,7 @@
 """The caller's own connection: one query of ours runs inside the transaction that somebody else opened.
 
-Drivers are recognised by the names of their classes and never imported: whoever passes a connection has its driver loaded.
-Nothing here begins, commits or rolls back.
+Drivers are recognised by the names of their classes and never imported: whoever passes a connection has its driver
+loaded. Nothing here begins, commits or rolls back.
 """
 
 import re
@@ -27,7 +27,10 @@ _NO_GRANT = "42501"
 
 
 class BlockingCaller(Protocol):
-    """A connection or session whose calls block: psycopg's Connection, SQLAlchemy's Session and Connection, Django's."""
+    """A connection or session whose calls block: psycopg's Connection, SQLAlchemy's Session and Connection, Django's.
+
+    Told from one that is awaited by its `commit`, which is never called here.
+    """
 
     def commit(self) -> None:
         """Commit; never called by us."""
@@ -35,7 +38,7 @@ class BlockingCaller(Protocol):
 
 
 class AwaitedCaller(Protocol):
-    """A connection or session that is awaited: psycopg's AsyncConnection, SQLAlchemy's AsyncSession and AsyncConnection."""
+    """A connection or session that is awaited: psycopg's AsyncConnection, SQLAlchemy's AsyncSession, AsyncConnection."""
 
     def commit(self) -> Coroutine[Any, Any, None]:
         """Commit; never called by us."""
@@ -61,7 +64,7 @@ def ask(connection: object, query: Query, values: Values, give: Give[T]) -> T | 
     Raises:
         UsageError: `usage.connection`, when this is no connection that we know.
         ConfigError: `config.schema` or `config.grant`, when the database has not been prepared.
-        RowcastError: What our SQL functions refuse, under its own code. Other errors of the driver come out as they are.
+        RowcastError: What our SQL functions refuse, under its own code. Other errors of the driver come out unchanged.
     """
     run, is_async = runner_of(type(connection))
     if is_async:
@@ -134,8 +137,8 @@ def runner_of(kind: type[Any]) -> tuple[Callable[..., Any], bool]:
         if found is not None:
             return found
     raise UsageError(
-        f"A {kind.__module__}.{kind.__qualname__} is no open connection or session that rowcast knows. Pass the one that "
-        f"holds your transaction, not a pool, an engine or a URL: {_SUPPORTED}.",
+        f"A {kind.__module__}.{kind.__qualname__} is no open connection or session that rowcast knows. Pass the one "
+        f"that holds your transaction, not a pool, an engine or a URL: {_SUPPORTED}.",
         code="usage.connection",
     )
 

@@ -1,0 +1,11 @@
+import pytest
+
+from rowcast.core.codec import decode_json, encode_json
+from rowcast.core.outcome import Delivered, Outcome, Rejected, Retry
+
+
+@pytest.mark.parametrize(
+    "outcome", [Delivered(code="200", result='{"a":1}'), Retry("http_503", after_s=2.0), Rejected("gone")]
+)
+def test_an_outcome_says_in_json_which_one_it_is(outcome: Outcome) -> None:
+    assert decode_json(encode_json(outcome), Outcome) == outcome  # type: ignore[arg-type]
