@@ -65,7 +65,7 @@ class Bench:
 
     async def until(self, holds: Callable[[], Awaitable[bool]], within_s: float = 20.0) -> None:
         async with asyncio.timeout(within_s):
-            while not await holds():  # noqa: ASYNC110 - what is awaited happens in the database
+            while not await holds():
                 await asyncio.sleep(0.01)
 
     async def all_are(self, status: str) -> bool:

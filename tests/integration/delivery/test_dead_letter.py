@@ -104,7 +104,8 @@ async def test_replaying_at_once_from_two_places_adds_each_once(
 
     assert sum(count.result() for count in counts) == 1200
     row = await bench.row(
-        "select count(*) as all, count(distinct replay_of) as distinct from rowcast.delivery where replay_of is not null"
+        """select count(*) as all, count(distinct replay_of) as distinct
+           from rowcast.delivery where replay_of is not null"""
     )
     assert (row["all"], row["distinct"]) == (1200, 1200)
 

@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from rowcast.core.clock import SystemClock
 from rowcast.core.delivery import Delivery, Owed
 from rowcast.core.envelope import Envelope
@@ -29,7 +27,7 @@ Act = Callable[[Delivery], Awaitable[Outcome]]
 
 
 class ActingSink:
-    """Does what the test says for each delivery and keeps the order in which attempts began and how many ran at once."""
+    """Does what the test says for each delivery; keeps in which order attempts began and how many ran at once."""
 
     def __init__(self, act: Act | None = None, name: str = "jobs", retry_policy: RetryPolicy | None = None) -> None:
         self.name = name

@@ -1,6 +1,7 @@
 """One delivery worker as a process of its own, for tests that freeze or kill it.
 
-Arguments: DSN, the lease in seconds, and `slow` (an attempt takes two leases) or `crash` (dies between attempt and result).
+Arguments: DSN, the lease in seconds, and `slow` (an attempt takes two leases) or `crash` (dies between attempt and
+result).
 Prints a line for each thing that happens.
 """
 
