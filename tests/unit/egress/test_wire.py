@@ -1,0 +1,79 @@
+"""The wire's thread: its beginning and its end."""
+
+import threading
+from collections.abc import Callable
+
+import certifi
+
+from rowcast.egress.guard import Policy, parse_url
+from rowcast.egress.reply import EgressFailure, EgressSettings
+from rowcast.egress.transfer import Request, Transfer
+from rowcast.egress.wire import Finished, Wire
+
+REQUEST = Request(parse_url("https://hooks.example.com/"), [], b"{}", ("8.8.8.8",), 1.0)
+
+
+class Reports:
+    """Keeps what a wire reported."""
+
+    def __init__(self) -> None:
+        self.kinds: dict[int, str] = {}
+        self.came = threading.Event()
+
+    def __call__(self, finished: Finished) -> None:
+        for number, answer in finished:
+            assert isinstance(answer, EgressFailure)
+            self.kinds[number] = answer.kind
+            self.came.set()
+
+
+def wire(reports: Reports, make_transfer: Callable[[], Transfer] | None = None) -> Wire:
+    def make() -> Transfer:
+        return Transfer(settings=EgressSettings(), policy=Policy(), ca_file=certifi.where())
+
+    return Wire(make_transfer=make_transfer or make, report=reports, max_connections=4)
+
+
+def end(ended: Wire) -> None:
+    ended.stop()
+    ended.join(5.0)
+
+
+def test_wire_ends_without_having_been_used() -> None:
+    ended = wire(Reports())
+    ended.start()
+    end(ended)
+
+
+def test_order_that_was_never_begun_is_reported_as_closed() -> None:
+    reports = Reports()
+    ended = wire(reports)
+    ended.send(1, REQUEST)
+    ended.stop()
+    ended.start()
+    ended.join(5.0)
+
+    assert reports.kinds == {1: "closed"}
+
+
+def test_order_after_the_end_is_reported_as_closed_and_a_late_drop_is_harmless() -> None:
+    reports = Reports()
+    ended = wire(reports)
+    ended.start()
+    end(ended)
+
+    ended.send(1, REQUEST)
+    ended.drop(1)
+
+    assert reports.kinds == {1: "closed"}
+
+
+def test_request_that_libcurl_will_not_take_is_reported_as_invalid() -> None:
+    reports = Reports()
+    running = wire(reports)
+    running.start()
+    running.send(1, Request(parse_url("https://hooks.example.com/"), ["x: \x00"], b"{}", ("8.8.8.8",), 1.0))
+
+    assert reports.came.wait(5.0)
+    end(running)
+    assert reports.kinds == {1: "invalid"}
