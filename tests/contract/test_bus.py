@@ -11,7 +11,6 @@ import pytest_asyncio
 from rowcast.bus.bus import Bus
 from rowcast.bus.memory import MemoryBus
 from rowcast.bus.postgres import PostgresBus
-from rowcast.core.clock import SystemClock
 
 ALL_BYTES = bytes(range(256))
 
@@ -49,7 +48,9 @@ def memory_nodes(_: pytest.FixtureRequest) -> Nodes:
 
 def postgres_nodes(request: pytest.FixtureRequest) -> Nodes:
     dsn = request.getfixturevalue("dsn")
-    here, there = (PostgresBus(dsn, node=node, clock=SystemClock(), noise=random.random) for node in (b"h" * 16, b"t" * 16))
+    here, there = (
+        PostgresBus(dsn, node=node, noise=random.random) for node in (b"h" * 16, b"t" * 16)
+    )
     return Nodes(here, there)
 
 

@@ -8,6 +8,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 
@@ -15,7 +16,6 @@ from rowcast.bus.bus import Bus, Subscriber
 from rowcast.bus.packet import Packet, Seal, pack
 from rowcast.bus.senders import Senders
 from rowcast.bus.subscribers import Subscribers
-from rowcast.core.clock import Clock
 from rowcast.core.errors import ConfigError, RowcastError, StoreUnavailableError
 from rowcast.core.retry import RetryPolicy, backoff_s, jittered_s
 from rowcast.core.telemetry import tell
@@ -46,7 +46,6 @@ class PostgresBus:
         dsn: str,
         *,
         node: bytes,
-        clock: Clock,
         noise: Callable[[], float],
         settings: PostgresBusSettings | None = None,
     ) -> None:
@@ -55,13 +54,11 @@ class PostgresBus:
         Args:
             dsn: `postgresql://...`.
             node: 16 random bytes: tells this node's packets from others'.
-            clock: Measures the heartbeat.
             noise: Gives random numbers from 0 to 1, so that nodes do not reconnect all at once.
             settings: Bounds.
         """
         self._dsn = dsn
         self._node = node
-        self._clock = clock
         self._noise = noise
         self._settings = settings or PostgresBusSettings()
         self._subscribers = Subscribers()
@@ -70,7 +67,9 @@ class PostgresBus:
         self._unsent_bytes = 0
         self._inbox: deque[Packet] = deque()
         self._number = 0
+        self._connects = 0
         self._seal: Seal | None = None
+        self._connection: Connection | None = None
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
         self._is_open = False
@@ -88,11 +87,11 @@ class PostgresBus:
         Raises:
             ConfigError: `config.database`, when it refuses us: waiting would not help.
         """
-        connection = await self._try_connect()
+        self._connection = await self._try_connect()
         self._is_open = True
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
-        self._task = self._group.create_task(self._keep_connected(connection), name="bus:postgres")
+        self._task = self._group.create_task(self._keep_connected(), name="bus:postgres")
 
     async def publish(self, subject: str, messages: Sequence[bytes]) -> None:
         """Hand messages to this process at once, then to the other nodes.
@@ -120,6 +119,8 @@ class PostgresBus:
         self._is_open = False
         self._task.cancel()
         await self._group.__aexit__(None, None, None)
+        # The task may have been cancelled before it had begun, so it is not the one to let go.
+        await self._disconnect()
         self._unsent.clear()
         self._unsent_bytes = 0
         self._inbox.clear()
@@ -138,7 +139,7 @@ class PostgresBus:
         return self._number
 
     async def _wait_for(self, number: int) -> None:
-        """Wait until a packet is sent; no longer than the bound, and not for a connection that is gone: it stays queued."""
+        """Wait until a packet is sent; within the bound and while connected; it stays queued otherwise."""
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 while self._is_connected and self._unsent and self._unsent[0].number <= number:
@@ -146,33 +147,35 @@ class PostgresBus:
         except TimeoutError:
             tell("bus.slow")
 
-    async def _keep_connected(self, connection: Connection | None) -> None:
+    async def _keep_connected(self) -> None:
         attempt = 0
         while True:
-            if connection is not None:
+            if self._connection is not None:
                 attempt = 0
-                await self._serve_until_lost(connection)
+                await self._serve_until_lost(self._connection)
+                await self._disconnect()
             attempt += 1
             policy = self._settings.reconnect
             await asyncio.sleep(jittered_s(backoff_s(attempt, policy), policy, self._noise()))
             try:
-                connection = await self._try_connect()
+                self._connection = await self._try_connect()
             except ConfigError as error:
                 tell("bus.refused", code=error.code)
-                connection = None
 
     async def _try_connect(self) -> Connection | None:
         self._is_lost = False
+        self._connects += 1
+        on_lost = partial(self._lose_connection, self._connects)
         try:
             if self._seal is None:
                 self._seal = await self._read_key()
             connection = await listen(
-                self._dsn, _CHANNEL, on_message=self._hear, on_lost=self._lose, timeout_s=self._settings.timeout_s
+                self._dsn, _CHANNEL, on_message=self._hear, on_lost=on_lost, timeout_s=self._settings.timeout_s
             )
         except StoreUnavailableError:
             tell("bus.unreachable")
             return None
-        self._is_connected = True
+        self._is_connected = not self._is_lost
         tell("bus.connected")
         return connection
 
@@ -194,8 +197,11 @@ class PostgresBus:
             tell("bus.lost", code=error.code)
         except Exception as error:  # noqa: BLE001 - task boundary: the bus connects again whatever went wrong
             tell("bus.crashed", error=type(error).__name__)
-        finally:
-            self._lose()
+
+    async def _disconnect(self) -> None:
+        self._lose()
+        connection, self._connection = self._connection, None
+        if connection is not None:
             await connection.close()
 
     async def _serve(self, connection: Connection) -> None:
@@ -261,6 +267,11 @@ class PostgresBus:
             if row is None:
                 tell("bus.dropped", reason="expired")
         self._subscribers.tell(packet.subject, messages)
+
+    def _lose_connection(self, number: int) -> None:
+        # The end of an earlier connection may be told when the next one is up.
+        if number == self._connects:
+            self._lose()
 
     def _lose(self) -> None:
         self._is_lost, self._is_connected = True, False

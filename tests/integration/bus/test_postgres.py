@@ -3,15 +3,15 @@
 import asyncio
 import random
 from base64 import b64decode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
 
 from rowcast.bus.postgres import PostgresBus, PostgresBusSettings
-from rowcast.core.clock import SystemClock
 from rowcast.core.errors import ConfigError, StoreUnavailableError
 from rowcast.core.retry import RetryPolicy
+from rowcast.core.telemetry import listening
 from rowcast.store.listen import listen
 from rowcast.store.pool import Database
 from rowcast.store.sql import parse_query
@@ -28,7 +28,7 @@ SHOUT = parse_query("shout", "select pg_notify('rowcast_bus', :text)")
 
 
 def make_bus(dsn: str, node: bytes, settings: PostgresBusSettings = QUICK) -> PostgresBus:
-    return PostgresBus(dsn, node=node * 16, clock=SystemClock(), noise=random.random, settings=settings)
+    return PostgresBus(dsn, node=node * 16, noise=random.random, settings=settings)
 
 
 @asynccontextmanager
@@ -46,6 +46,21 @@ async def until_connected(bus: PostgresBus, *, is_connected: bool = True) -> Non
             await asyncio.sleep(0.005)
 
 
+class Connects:
+    """Counts how often a bus has connected."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, name: str, _: Mapping[str, object]) -> None:
+        self.count += name == "bus.connected"
+
+    async def reach(self, count: int) -> None:
+        async with asyncio.timeout(10):
+            while self.count < count:
+                await asyncio.sleep(0.005)
+
+
 async def until_heard(heard: list[bytes], wanted: list[bytes]) -> None:
     async with asyncio.timeout(10):
         while heard != wanted:
@@ -54,30 +69,32 @@ async def until_heard(heard: list[bytes], wanted: list[bytes]) -> None:
 
 async def test_a_node_whose_connections_were_cut_connects_again_and_is_told(dsn: str, database: Database) -> None:
     heard: list[bytes] = []
-    async with opened(make_bus(dsn, b"h")) as here, opened(make_bus(dsn, b"t")) as there:
-        there.subscribe("realtime", heard.append)
-        await here.publish("realtime", [b"before"])
-        await until_heard(heard, [b"before"])
-        await database.fetch(CUT)
-        await until_connected(here, is_connected=False)
-        await until_connected(there)
-        await until_connected(here)
-        await here.publish("realtime", [b"after"])
+    connects = Connects()
+    with listening(connects):
+        async with opened(make_bus(dsn, b"h")) as here, opened(make_bus(dsn, b"t")) as there:
+            there.subscribe("realtime", heard.append)
+            await here.publish("realtime", [b"before"])
+            await until_heard(heard, [b"before"])
+            await database.fetch(CUT)
+            await connects.reach(4)
+            await here.publish("realtime", [b"after"])
 
-        await until_heard(heard, [b"before", b"after"])
+            await until_heard(heard, [b"before", b"after"])
 
 
 async def test_what_is_published_while_the_database_is_away_is_told_when_it_is_back(dsn: str, database: Database) -> None:
     heard: list[bytes] = []
     slow = PostgresBusSettings(reconnect=RetryPolicy(base_s=0.5, cap_s=0.5, jitter=0.0))
-    async with opened(make_bus(dsn, b"h", slow)) as here, opened(make_bus(dsn, b"t")) as there:
-        there.subscribe("realtime", heard.append)
-        await database.fetch(CUT)
-        await until_connected(here, is_connected=False)
-        await until_connected(there)
-        await here.publish("realtime", [b"kept"])
+    connects = Connects()
+    with listening(connects):
+        async with opened(make_bus(dsn, b"h", slow)) as here, opened(make_bus(dsn, b"t")) as there:
+            there.subscribe("realtime", heard.append)
+            await database.fetch(CUT)
+            await connects.reach(3)
+            await here.publish("realtime", [b"kept"])
 
-        await until_heard(heard, [b"kept"])
+            assert not here.is_connected
+            await until_heard(heard, [b"kept"])
 
 
 async def test_more_than_the_bound_is_refused_and_this_process_is_told_all_the_same(dsn: str, database: Database) -> None:

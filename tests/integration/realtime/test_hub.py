@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from rowcast.bus.postgres import PostgresBus
-from rowcast.core.clock import SystemClock
 from rowcast.core.delivery import Owed
 from rowcast.core.telemetry import listening
 from rowcast.realtime.authorize import sign_token
@@ -168,13 +167,12 @@ async def test_a_client_that_does_not_read_is_cut_and_the_others_hear_everything
 async def test_a_client_that_stalls_for_too_long_is_cut_however_little_waits() -> None:
     clock = FakeClock()
     limits = GatewayLimits(socket=SocketLimits(sndbuf_bytes=16_384))
-    async with serving(clock=clock, limits=limits) as server:
-        async with stalled_socket_of(server, clock) as _:
-            await server.bus.publish("realtime", [broadcast("r", b'"%b"' % (b"x" * 3_000_000))])
-            await asyncio.sleep(0.2)
-            clock.tick(11)
-            await turn(server, clock)
-            await server.until(lambda hub: hub.connections == 0)
+    async with serving(clock=clock, limits=limits) as server, stalled_socket_of(server, clock) as _:
+        await server.bus.publish("realtime", [broadcast("r", b'"%b"' % (b"x" * 3_000_000))])
+        await asyncio.sleep(0.2)
+        clock.tick(11)
+        await turn(server, clock)
+        await server.until(lambda hub: hub.connections == 0)
 
 
 @asynccontextmanager
@@ -216,7 +214,7 @@ async def test_messages_from_the_bus_that_are_no_broadcasts_are_dropped() -> Non
 @pytest.mark.parametrize("speaker", [0, 1])
 async def test_an_event_told_on_one_node_is_heard_once_on_each(dsn: str, speaker: int) -> None:
     async with AsyncExitStack() as stack:
-        buses = [PostgresBus(dsn, node=bytes([n]) * 16, clock=SystemClock(), noise=random.random) for n in range(2)]
+        buses = [PostgresBus(dsn, node=bytes([n]) * 16, noise=random.random) for n in range(2)]
         for bus in buses:
             await bus.open()
             stack.push_async_callback(bus.close)
@@ -234,7 +232,7 @@ async def test_an_event_told_on_one_node_is_heard_once_on_each(dsn: str, speaker
 
 async def test_a_clients_broadcast_reaches_the_other_node_and_not_the_client_itself(dsn: str) -> None:
     async with AsyncExitStack() as stack:
-        buses = [PostgresBus(dsn, node=bytes([n]) * 16, clock=SystemClock(), noise=random.random) for n in range(2)]
+        buses = [PostgresBus(dsn, node=bytes([n]) * 16, noise=random.random) for n in range(2)]
         for bus in buses:
             await bus.open()
             stack.push_async_callback(bus.close)
