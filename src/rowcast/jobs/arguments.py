@@ -30,7 +30,7 @@ def call_of(task: Task[..., Any], delivery: Delivery, catalogue: EventTypes) -> 
     Raises:
         InvalidInputError: `input.arguments` or `input.payload`, when what there is does not fit the task.
         UnknownEventTypeError: The event's type is not declared, and the task wants it typed.
-        UsageError: `usage.task`, when an annotation cannot be read; `usage.upcaster`, when an old event cannot be brought up.
+        UsageError: `usage.task`, when an annotation cannot be read; `usage.upcaster`, for a step between versions.
     """
     if delivery.event is not None:
         return _call_with_event(task, delivery.event, catalogue)

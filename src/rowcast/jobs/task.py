@@ -33,8 +33,8 @@ class Task(msgspec.Struct, Generic[P, R], frozen=True):
 
         Raises:
             InvalidInputError: `input.task`, for a name that is not lower-case words with dots between them.
-            UsageError: `usage.task`, for a function with `*args`, `**kwargs` or positional-only parameters, or bounds out
-                of range.
+            UsageError: `usage.task`, for a function with `*args`, `**kwargs` or positional-only parameters, or bounds
+                out of range.
         """
         checked_task_name(self.name)
         if not 0.0 < self.timeout_s <= LONGEST_TIMEOUT_S or self.max_attempts < 0:
@@ -46,8 +46,8 @@ class Task(msgspec.Struct, Generic[P, R], frozen=True):
         for parameter in inspect.signature(self.function).parameters.values():
             if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 raise UsageError(
-                    f"The parameter {parameter.name!r} of the task {self.name} has no name in a job's arguments. Give it "
-                    "one: no *args, no **kwargs, nothing positional-only.",
+                    f"The parameter {parameter.name!r} of the task {self.name} has no name in a job's arguments. Give "
+                    "it one: no *args, no **kwargs, nothing positional-only.",
                     code="usage.task",
                 )
 

@@ -60,7 +60,8 @@ def emit(
         ConflictError: `input.conflict`, when another event has this id; the transaction must be rolled back.
         PermissionDeniedError: `auth.denied`, when the session speaks for another tenant; likewise.
     """
-    row = _checked(event, tenant_id, catalogue, options)
+    row = _row(event, tenant_id, catalogue, options)
+    check_payload_size(row.event_type, row.size_bytes, stacklevel=2)
     return ask(connection, _queries()["emit_event"], row.as_text(), _id)
 
 
@@ -102,7 +103,9 @@ def emit_many(
     Raises:
         InvalidInputError: `outbox.batch_too_large`, and what `emit` refuses.
     """
-    rows = [_checked(event, tenant_id, catalogue, own) for event, own in _with_options(events, options)]
+    rows = [_row(event, tenant_id, catalogue, own) for event, own in _with_options(events, options)]
+    for row in rows:
+        check_payload_size(row.event_type, row.size_bytes, stacklevel=2)
     check_batch_size(len(rows), sum(row.size_bytes for row in rows))
     if not rows:
         return answer(connection, [])
@@ -118,14 +121,11 @@ def _with_options(events: Iterable[object], options: EventOptions) -> Iterable[t
                 yield each, options
 
 
-def _checked(event: object, tenant_id: str, catalogue: EventTypes, options: EventOptions) -> NewEvent:
+def _row(event: object, tenant_id: str, catalogue: EventTypes, options: EventOptions) -> NewEvent:
     traceparent = None if "traceparent" in options else current_traceparent()
     if traceparent is not None:
         options = {**options, "traceparent": traceparent}
-    row = new_event(event, tenant_id=tenant_id, catalogue=catalogue, options=options)
-    # The application's line is three calls up: check_payload_size is told from where `_checked` stands.
-    check_payload_size(row.event_type, row.size_bytes, stacklevel=3)
-    return row
+    return new_event(event, tenant_id=tenant_id, catalogue=catalogue, options=options)
 
 
 def _queries() -> dict[str, Query]:

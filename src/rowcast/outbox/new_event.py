@@ -18,7 +18,7 @@ class EventOptions(TypedDict, total=False):
 
     `type` names the event type of a payload that is a plain mapping, `version` its version (the latest by default).
     `id` is a UUIDv7: the same event under the same id is written once. `aggregate_id` overrules the key of the type.
-    `occurred_at` is when it happened, by default now; `traceparent` the W3C trace it belongs to, by default the current.
+    `occurred_at` is when it happened, by default now; `traceparent` its W3C trace, by default the current one.
     """
 
     type: str
@@ -90,7 +90,7 @@ def _declared(event: Any, catalogue: EventTypes, options: EventOptions) -> Event
         return catalogue.of_class(type(event))
     if "type" not in options:
         raise InvalidInputError(
-            "The event is a plain mapping and does not say its type. Pass type='module.name', or an instance of a class.",
+            "The event is a plain mapping and does not say its type. Pass type='module.name' or an instance.",
             code="input.event_type",
         )
     return catalogue.get(options["type"], options.get("version"))

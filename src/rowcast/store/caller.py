@@ -38,7 +38,7 @@ class BlockingCaller(Protocol):
 
 
 class AwaitedCaller(Protocol):
-    """A connection or session that is awaited: psycopg's AsyncConnection, SQLAlchemy's AsyncSession, AsyncConnection."""
+    """A connection or session that is awaited: psycopg's AsyncConnection, SQLAlchemy's async forms."""
 
     def commit(self) -> Coroutine[Any, Any, None]:
         """Commit; never called by us."""
