@@ -50,7 +50,7 @@ async def test_a_committed_job_is_a_delivery_that_waits(caller: Caller, database
     assert seen_before == []
     assert row["id"] == given
     assert (row["tenant_id"], row["sink"], row["target"], row["status"]) == ("acme", "jobs", "shop.pack", "waiting")
-    assert (row["payload"], row["event_id"]) == ('{"order_id":"Ö-1"}', None)
+    assert (row["payload"], row["event_id"]) == ('{"order_id":"Ö-1","weight":1.0}', None)
     assert (row["priority"], row["key"], row["max_attempts"]) == (1, "north", 7)
 
 

@@ -40,7 +40,7 @@ def call_of(task: Task[..., Any], delivery: Delivery, catalogue: EventTypes) -> 
 
 
 def encode_arguments(task: Task[..., Any], arguments: Mapping[str, Any]) -> bytes:
-    """Give the JSON text of a job's arguments, checked against the task's annotations, with its defaults left out.
+    """Give the JSON text of a job's arguments, checked against the task's annotations and completed by its defaults.
 
     Raises:
         InvalidInputError: `input.payload` or `input.not_json`.
@@ -91,7 +91,7 @@ def _shape(task: Task[..., Any]) -> Any:
         field = (parameter.name, hints.get(parameter.name, Any))
         fields.append(field if parameter.default is parameter.empty else (*field, _default(parameter.default)))
     try:
-        shape = msgspec.defstruct("Arguments", fields, kw_only=True, omit_defaults=True)
+        shape = msgspec.defstruct("Arguments", fields, kw_only=True)
         msgspec.json.Decoder(shape)
     except TypeError as error:
         raise UsageError(
