@@ -24,14 +24,14 @@ _DEBUG = frozenset(
         "frame.refused",
         "socket.opened",
         "socket.closed",
-        "batch.settled",
+        "relay.batch_settled",
     }
 )
 # A person must act.
 _ERROR_ENDS = ("crashed", "corrupt")
 # Worth a look when it does not go away.
 _WARNING_ENDS = frozenset(
-    "failed lost dropped gap slow refused unreachable delayed overdue disabled stale large".split()
+    "failed interrupted lost dropped gap slow refused unreachable delayed overdue disabled stale large".split()
 )
 
 

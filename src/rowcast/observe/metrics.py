@@ -59,21 +59,10 @@ SPECS = (
         "count",
     ),
     Spec("delivery.replayed", "rowcast_deliveries_replayed", "counter", "Deliveries owed once more.", (), "count"),
-    Spec(
-        "batch.settled", "rowcast_events_published", "counter", "Events recorded as published.", ("feed",), "published"
-    ),
-    Spec("batch.settled", "rowcast_events_failed", "counter", "Events that could not be routed.", ("feed",), "failed"),
-    Spec(
-        "batch.settled", "rowcast_events_skipped", "counter", "Events that were settled already.", ("feed",), "skipped"
-    ),
-    Spec(
-        "batch.settled",
-        "rowcast_batch_duration_seconds",
-        "histogram",
-        "From a batch to its settling.",
-        ("feed",),
-        "duration_s",
-    ),
+    Spec("relay.batch_settled", "rowcast_events_published", "counter", "Events published.", ("feed",), "published"),
+    Spec("relay.batch_settled", "rowcast_events_failed", "counter", "Events not routed yet.", ("feed",), "failed"),
+    Spec("relay.batch_settled", "rowcast_events_skipped", "counter", "Events settled before.", ("feed",), "skipped"),
+    Spec("relay.batch_settled", "rowcast_deliveries_added", "counter", "Deliveries owed.", ("feed",), "deliveries"),
     Spec("broadcast.sent", "rowcast_frames_sent", "counter", "Frames handed to the hub's sockets.", (), "frames"),
 )
 
@@ -97,7 +86,7 @@ class Metrics:
 
     def hear(self, name: str, facts: Mapping[str, Value]) -> None:
         """Listen to `core/telemetry`: count it, and feed the metrics of that name."""
-        reason = facts.get("reason", facts.get("code", ""))
+        reason = facts.get("reason") or facts.get("code") or facts.get("error")
         self._told(self._names.word(name), self._reasons.word(reason)).inc()
         for fed in self._fed.get(name, ()):
             fed.take(facts)
@@ -144,9 +133,9 @@ class _Gauges:
         def gauge(name: str, about: str, *labels: str) -> Gauge:
             return Gauge(name, about, labels, registry=registry)
 
-        self._events = gauge("rowcast_events", "Events by status, counted to 20,000.", "status")
+        self._events = gauge("rowcast_events", "Events by status; dead ones counted to 10,000.", "status")
         self._oldest = gauge("rowcast_oldest_pending_seconds", "Age of the oldest pending event.")
-        self._deliveries = gauge("rowcast_deliveries", "Deliveries by status, counted to 20,000.", "sink", "status")
+        self._deliveries = gauge("rowcast_deliveries", "Deliveries by status, counted to 10,000.", "sink", "status")
         self._overdue = gauge("rowcast_delivery_overdue_seconds", "How long the first due delivery waits.", "sink")
         self._active = gauge("rowcast_slot_active", "Whether somebody reads the replication slot.", "slot")
         self._lag = gauge("rowcast_slot_lag_bytes", "Log that the slot's reader has not confirmed.", "slot")

@@ -1,26 +1,13 @@
--- name: event_counts
--- Pending events among the oldest that are not yet known to be settled and among the newest; failed and dead ones; all to a cap.
--- Published ones are what the statistics count, without those in trouble: an estimate, because counting them reads them all.
-with low as (
-    select coalesce(min(low_seq), 0) as seq from rowcast.feed_cursor where shard >= 0
-), looked_at as (
-    (select id, created_at from rowcast.event where seq >= (select seq from low) order by seq limit :cap)
-    union
-    (select id, created_at from rowcast.event where seq >= (select seq from low) order by seq desc limit :cap)
-), pending as (
-    select count(*) as events, min(created_at) as oldest_at from looked_at e
-    where (select true from rowcast.event_state s where s.event_id = e.id) is null
-), trouble as (
-    select count(*) filter (where status = 'failed') as failed, count(*) filter (where status = 'dead') as dead
-    from (select status from rowcast.event_state where status in ('failed', 'dead') limit :cap) s
+-- name: settled_counts
+-- Dead events, to a cap. Published ones are what the statistics count without those in trouble: counting would read them all.
+with trouble as (
+    select status from rowcast.event_state where status in ('failed', 'dead') limit :cap
 ), settled as (
     select coalesce(sum(pg_stat_get_live_tuples(relid)), 0)::bigint as events
     from pg_partition_tree('rowcast.event_state') where isleaf
 )
-select pending.events as pending, greatest(0, settled.events - trouble.failed - trouble.dead) as published,
-       trouble.failed, trouble.dead,
-       coalesce(extract(epoch from clock_timestamp() - pending.oldest_at), 0)::double precision as oldest_pending_s
-from pending, trouble, settled;
+select (select count(*) from trouble where status = 'dead') as dead,
+       greatest(0, (select events from settled) - (select count(*) from trouble)) as published;
 
 -- name: delivery_counts
 -- Open and dead deliveries of each sink, to a cap, and how long the first of those that are due has been waiting.

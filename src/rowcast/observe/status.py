@@ -2,15 +2,16 @@
 
 import msgspec
 
+from rowcast.outbox.stats import OutboxStats, outbox_stats
 from rowcast.store.pool import Database, Row
 from rowcast.store.sql import load_queries
 
-COUNT_CAP = 20_000
-"""Counting stops here, so that looking costs the same however long the queue is: 20,000 means "at least"."""
+COUNT_CAP = 10_000
+"""Counting stops here, so that looking costs the same however long the queue is: 10,000 means "at least"."""
 
 
 class EventCounts(msgspec.Struct, frozen=True):
-    """Events by status. `pending`, `failed` and `dead` are exact below `COUNT_CAP`; `published` is an estimate."""
+    """Events by status. `pending`, `failed` and `dead` are exact below 10,000; `published` is an estimate."""
 
     pending: int = 0
     published: int = 0
@@ -65,13 +66,14 @@ class StatusReader:
         Raises:
             StoreUnavailableError: The database does not answer.
         """
+        waiting = await outbox_stats(self._database)
         async with self._database.connection() as connection:
-            events = await connection.fetch_one(self._queries["event_counts"], cap=self._cap)
+            settled = await connection.fetch_one(self._queries["settled_counts"], cap=self._cap)
             deliveries = await connection.fetch(self._queries["delivery_counts"], cap=self._cap)
             slots = await connection.fetch(self._queries["slots"])
             gaps = await connection.fetch_one(self._queries["open_gaps"])
         return Status(
-            events=_events(events) if events is not None else EventCounts(),
+            events=_events(waiting, settled),
             deliveries=tuple(_delivery_count(row) for row in deliveries),
             slots=tuple(_slot(row) for row in slots),
             open_gaps=gaps["gaps"] if gaps is not None else 0,
@@ -86,8 +88,14 @@ class StatusReader:
         await self._database.fetch_one(self._queries["ping"])
 
 
-def _events(row: Row) -> EventCounts:
-    return EventCounts(row["pending"], row["published"], row["failed"], row["dead"], max(0.0, row["oldest_pending_s"]))
+def _events(waiting: OutboxStats, settled: Row | None) -> EventCounts:
+    return EventCounts(
+        pending=waiting.pending,
+        published=settled["published"] if settled is not None else 0,
+        failed=waiting.failed,
+        dead=settled["dead"] if settled is not None else 0,
+        oldest_pending_seconds=waiting.oldest_pending_seconds,
+    )
 
 
 def _delivery_count(row: Row) -> DeliveryCount:
