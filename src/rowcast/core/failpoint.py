@@ -1,4 +1,4 @@
-"""Named places at which a test lets a process die, fail or freeze. In production each is a call of an empty function."""
+"""Named places at which a test lets a process die, fail or freeze. In production each calls an empty function."""
 
 import os
 import signal
@@ -72,7 +72,8 @@ def _parsed(pair: str) -> tuple[str, tuple[str, int]]:
     action, _, turn = rest.partition(":")
     if not name or action not in _ACTIONS or not (turn or "1").isdigit():
         raise ConfigError(
-            f"The failpoint {pair!r} cannot be read. Write place=kill, place=freeze or place=raise, and :n for the n-th time.",
+            f"The failpoint {pair!r} cannot be read. Write place=kill, place=freeze or place=raise, "
+            "and :n for the n-th time.",
             code="config.failpoint",
         )
     return name, (action, int(turn or "1"))

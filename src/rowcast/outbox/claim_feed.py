@@ -1,7 +1,7 @@
 """The claim feed: events without a state, oldest first, of the shards that this process holds.
 
-Works on any PostgreSQL and needs no replication slot. Fencing by construction: claims, states and shard locks belong to one
-session of the server. A process that stands still loses its session, and with it the only way to change anything.
+Works on any PostgreSQL and needs no replication slot. Fencing by construction: claims, states and shard locks belong
+to one session of the server. A process that stands still loses it, and with it the only way to change anything.
 """
 
 import asyncio
@@ -24,9 +24,7 @@ _SHARE_EVERY_S = 1.0
 class ClaimFeed:
     """Claims pending events under shard locks; any number of processes share the 64 shards fairly."""
 
-    def __init__(
-        self, *, dsn: str, lease_s: float = 10.0, batch_size: int = 1000, clock: Clock | None = None
-    ) -> None:
+    def __init__(self, *, dsn: str, lease_s: float = 10.0, batch_size: int = 1000, clock: Clock | None = None) -> None:
         """Take the database, the lease after which a frozen process has lost its shards, and the size of a batch."""
         self._dsn = dsn
         self._lease_s = lease_s
@@ -72,7 +70,7 @@ class ClaimFeed:
         tell("feed.opened", feed=self.name, shards=len(session.shards))
 
     async def next_batch(self) -> Batch:
-        """Wait for pending events and give them. Polls every 5 ms while busy, up to every 250 ms while nothing comes."""
+        """Wait for pending events and give them. Polls every 5 ms while busy, every 250 ms when nothing comes."""
         while True:
             batch = await self.poll()
             if batch is not None:
@@ -97,7 +95,7 @@ class ClaimFeed:
         """Lend the transaction that records `batch`, on the session that claimed it.
 
         Raises:
-            StoreUnavailableError: `store.taken_over`, when the batch is of another session: somebody else may have its events.
+            StoreUnavailableError: `store.taken_over`, when another session claimed the batch: its events may be elsewhere.
         """
         async with self._turn:
             session = self._opened()
@@ -117,7 +115,7 @@ class ClaimFeed:
                 await session.settled()
 
     async def keep_alive(self) -> None:
-        """Give the server a sign of life every third of a lease, while a batch is being worked on. Runs until cancelled."""
+        """Give the server a sign of life every third of a lease, until cancelled."""
         while True:
             await asyncio.sleep(self._lease_s / 3)
             if self._turn.locked():

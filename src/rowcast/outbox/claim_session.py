@@ -25,7 +25,7 @@ class Claimed(msgspec.Struct, frozen=True, eq=False):
 
 
 def session_settings(lease_s: float) -> dict[str, str]:
-    """Give the server settings by which a session that stands still for a lease is ended, and with it all that it holds."""
+    """Give the settings by which the server ends a session that stands still for a lease, with all that it holds."""
     lease_ms, lease_whole_s = str(int(lease_s * 1000)), str(max(1, int(lease_s)))
     return {
         "idle_session_timeout": lease_ms,

@@ -29,12 +29,12 @@ class Drained(msgspec.Struct, frozen=True, rename="camel"):
 class Drain:
     """Publishes by itself only where no relay is at work; beside running ones it wakes them and waits for what they do.
 
-    So it never tells anything twice and never breaks the order of an aggregate: while a relay runs, that one holds the shards or
-    the slot, and a second publisher could only be late or double.
+    So it never tells anything twice and never breaks the order of an aggregate: a running relay holds the shards or the
+    slot, and a second publisher could only be late or double.
     """
 
     def __init__(self, *, database: Database, publisher: Publisher, options: RelayOptions) -> None:
-        """Take the pool, the publisher, and in the options the feed for the time of one drain and the longest it may take."""
+        """Take the pool and the publisher; the options say which feed to use, and the longest that a drain may take."""
         self._database = database
         self._publisher = publisher
         self._spare_feed = options.spare_feed

@@ -25,8 +25,8 @@ class Batch(msgspec.Struct, frozen=True):
 class Feed(Protocol):
     """Hands out batches one after another. After the feed nothing differs between its implementations.
 
-    Before each batch of its main road a feed asks its `side_lanes.SideLanes`: for failed events that are due again, and, while
-    a backlog lasts, for fresh events of other tenants. Those are batches like any other.
+    Before each batch of its main road a feed asks its `side_lanes.SideLanes`: for failed events that are due again,
+    and, while a backlog lasts, for fresh events of other tenants. Those are batches like any other.
 
     A relay calls `next_batch`, tells the sockets, opens `settling`, writes states and deliveries, leaves the block
     (that commits), and calls `acknowledge`. Killed anywhere in between, the batch comes again, here or elsewhere.
@@ -62,7 +62,7 @@ class Feed(Protocol):
         ...
 
     async def keep_alive(self) -> None:
-        """Keep what this process holds while a batch is being worked on. The relay runs it beside its loop, until it cancels it.
+        """Keep what this process holds while a batch is worked on. The relay runs it beside its loop and cancels it.
 
         A feed that needs nothing of the kind may return at once. Never raises: `next_batch` finds out what is wrong.
         """

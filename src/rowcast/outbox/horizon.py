@@ -1,10 +1,10 @@
 """Which sequence numbers may still appear: the pure heart of every cursor over the outbox.
 
-A cursor on `seq` alone loses rows: a transaction draws 5, another draws 6 and commits first, and whoever has read up to 6
-never sees 5. What makes a cursor safe is to know who could still commit a lower number. An insert holds its table lock from
-before it draws a number until its transaction has ended, also when that was prepared for a two-phase commit, and a lock is
-let go only after the transaction is visible. So: read the last number, then who holds the lock, then take a snapshot.
-What is not in the snapshot and is not above that number can only come from those lock holders.
+A cursor on `seq` alone loses rows: a transaction draws 5, another draws 6 and commits first, and whoever has read up
+to 6 never sees 5. What makes a cursor safe is to know who could still commit a lower number. An insert holds its table
+lock from before it draws a number until its transaction has ended, also when that was prepared for a two-phase commit,
+and the lock is let go only after the transaction is visible. So: read the last number, then who holds the lock, then
+take a snapshot. What is not in it and is not above that number can only come from those lock holders.
 """
 
 from dataclasses import dataclass, field
@@ -31,7 +31,8 @@ class Horizon:
         arrived_above = min(arrived_above, self.last_seq)
         # A prepared transaction has a new name. It may be one that we knew under its old name, which has just gone.
         self._above = {
-            writer: self._above.get(writer, arrived_above if _is_prepared(writer) else self.last_seq) for writer in writers
+            writer: self._above.get(writer, arrived_above if _is_prepared(writer) else self.last_seq)
+            for writer in writers
         }
         self.arrivals_from = arrived_above + 1
         self.last_seq = max(last_seq, self.last_seq)

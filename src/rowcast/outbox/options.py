@@ -1,7 +1,8 @@
 """What a relay may be told by whoever builds it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from rowcast.core.clock import Clock, SystemClock
 from rowcast.core.failpoint import Failpoint, no_failpoint
@@ -9,13 +10,11 @@ from rowcast.core.retry import RetryPolicy
 from rowcast.outbox.claim_feed import ClaimFeed
 
 
-def _middle() -> float:
-    return 0.5
+class RelayOptions(msgspec.Struct, frozen=True):
+    """How failed events are retried, who drains where no relay runs, and what tests set.
 
-
-@dataclass(frozen=True, slots=True)
-class RelayOptions:
-    """How failed events are retried, who drains where no relay runs, and what tests set: failpoints, clock, randomness."""
+    `spare_feed` makes a claim feed for the time of one drain; without it a drain only waits for running relays.
+    """
 
     retry: RetryPolicy = RetryPolicy(max_attempts=10, base_s=1.0, cap_s=3600.0)
     spare_feed: Callable[[], ClaimFeed] | None = None
@@ -23,4 +22,4 @@ class RelayOptions:
     low_bound_every_s: float = 5.0
     failpoint: Failpoint = no_failpoint
     clock: Clock = SystemClock()
-    noise: Callable[[], float] = _middle
+    noise: Callable[[], float] = lambda: 0.5

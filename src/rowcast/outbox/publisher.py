@@ -1,4 +1,4 @@
-"""One batch on its way: check, route, tell the sockets, record states and deliveries in one transaction, acknowledge."""
+"""One batch on its way: check, route, tell the sockets, record states and deliveries at once, acknowledge."""
 
 import uuid
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class DeliveryLedger(Protocol):
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """What became of a batch. `failed` are tried again or dead, `skipped` had a final state or wait for their next attempt."""
+    """What became of a batch. `failed`: tried again later, or dead. `skipped`: final already, or not due yet."""
 
     published: int = 0
     failed: int = 0
@@ -97,7 +97,7 @@ def to_be_routed(events: Sequence[Envelope], states: dict[uuid.UUID, Row]) -> li
 
 
 class Publisher:
-    """Publishes batches of one feed. Killed at any place, the batch comes again, and states and deliveries exist once."""
+    """Publishes batches. Killed at any place, the batch comes again, and states and deliveries exist once."""
 
     def __init__(
         self, *, handler: EventHandler, database: Database, ledger: DeliveryLedger, options: RelayOptions

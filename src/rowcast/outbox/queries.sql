@@ -157,3 +157,125 @@ select count(*)::integer as found from (
 -- name: count_failed
 -- How many events have failed and are tried again, up to a limit.
 select count(*)::integer as found from (select 1 from rowcast.event_state where status = 'failed' limit :limit) s;
+
+-- name: stored_event
+-- One event and its state.
+select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.created_at,
+       e.payload, e.traceparent, e.topic, s.status, s.changed_at, s.attempts, s.error, s.next_attempt_at
+from rowcast.event e left join lateral (select * from rowcast.event_state where event_id = e.id limit 1) s on true
+where e.id = :event_id;
+
+-- name: stored_events
+-- Events and their states, newest first: those that fit among the next 5,000, and how far that was.
+with visited as materialized (
+    select id, seq, event_type from rowcast.event where seq >= :from_seq and seq < :before_seq order by seq desc limit 5000
+), found as (
+    select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.created_at,
+           e.payload, e.traceparent, e.topic, s.status, s.changed_at, s.attempts, s.error, s.next_attempt_at
+    from visited v
+    cross join lateral (select * from rowcast.event where id = v.id limit 1) e
+    left join lateral (select * from rowcast.event_state where event_id = v.id limit 1) s on true
+    where (:event_type::text is null or v.event_type = :event_type) and (:status::text is null or coalesce(s.status, 'pending') = :status)
+    order by v.seq desc limit :limit
+)
+select (select min(seq) from visited) as until_seq, (select count(*) from visited) >= 5000 as is_more, found.*
+from (select 1) one left join found on true order by found.seq desc;
+
+-- name: stored_events_of_tenant
+-- The same of one tenant.
+with visited as materialized (
+    select id, seq, event_type from rowcast.event
+    where tenant_id = :tenant_id and seq >= :from_seq and seq < :before_seq order by seq desc limit 5000
+), found as (
+    select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.created_at,
+           e.payload, e.traceparent, e.topic, s.status, s.changed_at, s.attempts, s.error, s.next_attempt_at
+    from visited v
+    cross join lateral (select * from rowcast.event where id = v.id limit 1) e
+    left join lateral (select * from rowcast.event_state where event_id = v.id limit 1) s on true
+    where (:event_type::text is null or v.event_type = :event_type) and (:status::text is null or coalesce(s.status, 'pending') = :status)
+    order by v.seq desc limit :limit
+)
+select (select min(seq) from visited) as until_seq, (select count(*) from visited) >= 5000 as is_more, found.*
+from (select 1) one left join found on true order by found.seq desc;
+
+-- name: troubled_events
+-- Failed or dead events, newest first.
+with visited as materialized (
+    select e.id, e.seq, e.event_type from rowcast.event_state s
+    cross join lateral (select id, seq, event_type, tenant_id from rowcast.event where id = s.event_id limit 1) e
+    where s.status in ('failed', 'dead') and s.status = :status and e.seq < :before_seq order by e.seq desc limit 5000
+), found as (
+    select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.created_at,
+           e.payload, e.traceparent, e.topic, s.status, s.changed_at, s.attempts, s.error, s.next_attempt_at
+    from visited v
+    cross join lateral (select * from rowcast.event where id = v.id limit 1) e
+    left join lateral (select * from rowcast.event_state where event_id = v.id limit 1) s on true
+    where (:event_type::text is null or v.event_type = :event_type) and (:status::text is null or coalesce(s.status, 'pending') = :status)
+    order by v.seq desc limit :limit
+)
+select (select min(seq) from visited) as until_seq, (select count(*) from visited) >= 5000 as is_more, found.*
+from (select 1) one left join found on true order by found.seq desc;
+
+-- name: troubled_events_of_tenant
+-- The same of one tenant.
+with visited as materialized (
+    select e.id, e.seq, e.event_type from rowcast.event_state s
+    cross join lateral (select id, seq, event_type, tenant_id from rowcast.event where id = s.event_id limit 1) e
+    where s.status in ('failed', 'dead') and s.status = :status and e.tenant_id = :tenant_id and e.seq < :before_seq order by e.seq desc limit 5000
+), found as (
+    select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.created_at,
+           e.payload, e.traceparent, e.topic, s.status, s.changed_at, s.attempts, s.error, s.next_attempt_at
+    from visited v
+    cross join lateral (select * from rowcast.event where id = v.id limit 1) e
+    left join lateral (select * from rowcast.event_state where event_id = v.id limit 1) s on true
+    where (:event_type::text is null or v.event_type = :event_type) and (:status::text is null or coalesce(s.status, 'pending') = :status)
+    order by v.seq desc limit :limit
+)
+select (select min(seq) from visited) as until_seq, (select count(*) from visited) >= 5000 as is_more, found.*
+from (select 1) one left join found on true order by found.seq desc;
+
+-- name: try_archive_lock
+-- One process archives at a time.
+select pg_try_advisory_lock(:lock_class::integer, :archive_lock::integer) as is_ours;
+
+-- name: leave_archive_lock
+-- Lets the next one archive.
+select pg_advisory_unlock(:lock_class::integer, :archive_lock::integer);
+
+-- name: make_partition_ahead
+-- The partitions of a day from today on.
+select rowcast.make_partition((now() at time zone 'utc')::date + :ahead::integer);
+
+-- name: old_days
+-- Days whose partitions have been kept long enough, oldest first.
+select day from (
+    select to_date(right(c.relname, 8), 'YYYYMMDD') as day
+    from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'rowcast.event'::regclass and c.relname ~ '^event_[0-9]{8}$'
+) partition
+where day < (now() at time zone 'utc')::date - :days::integer order by day;
+
+-- name: bound_lock_wait
+-- Waits for locks only so long in this transaction: whoever waits for the events' table makes all writers wait behind it.
+select set_config('lock_timeout', :wait_ms::text, true);
+
+-- name: detach_day
+-- Takes a day's partitions off.
+select rowcast.detach_partition(:day, :is_dropped) as outcome;
+
+-- name: delete_old_deliveries
+-- Deletes what is settled and old among the next deliveries, with its attempts. Dead letters stay until they have been replayed.
+with visited as materialized (
+    select id, status, created_at, settled_at, replayed_at from rowcast.delivery
+    where id > :after_id order by id limit :limit for update skip locked
+), gone as (
+    delete from rowcast.delivery d using visited v
+    where d.id = v.id and v.settled_at < now() - make_interval(days => :days)
+      and (v.status in ('delivered', 'cancelled') or v.replayed_at is not null)
+    returning d.id
+), attempts as (
+    delete from rowcast.attempt a using gone where a.delivery_id = gone.id
+)
+select coalesce(max(id), 0) as last_id, count(*) >= :limit and min(created_at) < now() - make_interval(days => :days) as is_more,
+       (select count(*) from gone)::integer as deleted
+from visited;

@@ -1,6 +1,6 @@
 """What goes beside the main road: failed events whose time has come, and events that a backlog would hold up.
 
-Both feeds ask here before each batch. A side batch is settled like any other; the main road then passes over its events.
+Both feeds ask here before each batch. A side batch is settled like any other; the main road passes over its events.
 """
 
 from collections import Counter
@@ -27,9 +27,9 @@ _HEAVY_LIMIT = 256
 class SideLanes:
     """The retry lane and the express lane of one feed. Give it the connection that the feed settles on.
 
-    The express lane is a second cursor that runs ahead of the main road over the whole backlog, in the same order, and takes
-    every event except those of the heavy tenants. So each aggregate keeps its order: of any tenant it takes a prefix of what
-    is pending. A tenant that has become heavy stays so until the lane begins anew.
+    The express lane is a second cursor that runs ahead of the main road over the whole backlog, in the same order, and
+    takes every event except those of the heavy tenants. So each aggregate keeps its order: of any tenant it takes a
+    prefix of what is pending. A tenant that has become heavy stays so until the lane begins anew.
     """
 
     def __init__(self, *, batch_size: int, clock: Clock) -> None:
@@ -62,7 +62,10 @@ class SideLanes:
         self._position = self._next_position
 
     async def next_events(self, connection: Connection, *, shards: Sequence[int] = ALL_SHARDS) -> tuple[Envelope, ...]:
-        """Give what goes before the next batch of the main road; mostly nothing. After an express batch the main road is next."""
+        """Give what goes before the next batch of the main road; mostly nothing.
+
+        After an express batch it is the main road's turn.
+        """
         now_s = self._clock.monotonic_s()
         if now_s >= self._retry_at_s:
             due = await self._due(connection, shards)

@@ -352,10 +352,11 @@ begin
     end if;
     -- From here on nothing can be added to this day; all other days go on.
     execute format('lock table rowcast.%I, rowcast.%I in share row exclusive mode', 'event_' || suffix, 'event_state_' || suffix);
-    execute format('select exists (select 1 from rowcast.%I e left join rowcast.%I s on s.event_id = e.id
-                                   where s.event_id is null or s.status = ''failed'')
-                        or exists (select 1 from rowcast.delivery d where d.event_id >= %L and d.event_id < %L
-                                   and d.status in (''waiting'', ''running''))',
+    -- Below the lowest bound everything is settled, so one look at the end of the index by `seq` is enough, however large the day is.
+    execute format('select exists (select 1 from rowcast.%I where seq >= (select min(low_seq) from rowcast.feed_cursor where shard >= 0))
+                        or exists (select 1 from rowcast.%I where status = ''failed'')
+                        or exists (select 1 from rowcast.delivery where event_id >= %L and event_id < %L
+                                   and status in (''waiting'', ''running''))',
                    'event_' || suffix, 'event_state_' || suffix, first_id, next_id) into is_busy;
     if is_busy then
         return 'busy';
