@@ -84,8 +84,8 @@ class Connection:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Self]:
         """Commit at the end of the block, roll back on an error or a cancellation. Inside another one: a savepoint."""
-        transaction = self.driver.transaction()
         with Explained(self.driver):
+            transaction = self.driver.transaction()
             await transaction.start()
         try:
             yield self
