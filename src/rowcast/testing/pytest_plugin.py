@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rowcast.store.pool import Database
     from rowcast.testing.cluster import Cluster
     from rowcast.testing.fake_clock import FakeClock
+    from rowcast.testing.webhook_catcher import WebhookCatcher
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +48,12 @@ def rowcast_clock() -> FakeClock:
     from rowcast.testing.fake_clock import FakeClock
 
     return FakeClock()
+
+
+@pytest.fixture
+async def rowcast_webhook_catcher() -> AsyncIterator[WebhookCatcher]:
+    """A receiver of webhooks on this machine; needs pytest-asyncio in its auto mode."""
+    from rowcast.testing.webhook_catcher import WebhookCatcher
+
+    async with WebhookCatcher() as catcher:
+        yield catcher
