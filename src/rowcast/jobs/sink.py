@@ -72,7 +72,7 @@ class JobSink:
         """Give each job as it is owed, with the attempts that its task allows.
 
         Raises:
-            NotFoundError: `jobs.unknown_task`, when this process has no such task.
+            NotFoundError: `input.unknown_task`, when this process has no such task.
         """
         return [(self._target(each),) for _, each in owed]
 
@@ -90,7 +90,7 @@ class JobSink:
     def _target(self, owed: Owed) -> Owed:
         task = self._tasks.get(owed.target)
         if task is None:
-            raise NotFoundError(_unknown(owed.target, self._tasks), code="jobs.unknown_task")
+            raise NotFoundError(_unknown(owed.target, self._tasks), code="input.unknown_task")
         return msgspec.structs.replace(owed, max_attempts=owed.max_attempts or task.max_attempts)
 
     async def _attempt(self, task: Task[..., Any], call: Call) -> Outcome:

@@ -251,4 +251,4 @@ async def test_a_target_that_is_no_task_is_refused(threads: ThreadPoolExecutor) 
     with pytest.raises(NotFoundError) as refused:
         await sink_of(threads, returning(1)).targets([(EVENT, Owed("jobs", "shop.lost"))])
 
-    assert refused.value.code == "jobs.unknown_task"
+    assert refused.value.code == "input.unknown_task"
