@@ -33,5 +33,5 @@ pack = Pack(
     name="ledger",
     events=(Counted,),
     tasks=(note,),
-    rules=(rule("ledger.note", event_types=("ledger.counted",), sink="jobs", target="ledger.note"),),
+    rules=(rule("ledger.note", "ledger.counted", sink="jobs", target="ledger.note"),),
 )

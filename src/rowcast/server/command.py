@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import typer
+import uvloop
 
 from rowcast.core.errors import ConfigError, NotFoundError, RowcastError
 from rowcast.server.instance import read_instance
@@ -33,6 +34,12 @@ def place_of(context: typer.Context) -> Place:
     """Give what the global flags said."""
     place = context.obj
     return place if isinstance(place, Place) else Place()
+
+
+def asked(context: typer.Context, is_json: bool, *, folder: str | None = None) -> Place:  # noqa: FBT001 - every command's flag
+    """Give where this command works and whether it prints JSON; `folder` overrules the global flag."""
+    place = place_of(context)
+    return msgspec.structs.replace(place, is_json=is_json, folder=Path(folder) if folder else place.folder)
 
 
 def loaded_settings(place: Place, flags: dict[str, object] | None = None) -> Loaded:
@@ -68,7 +75,8 @@ async def command_database(place: Place) -> AsyncIterator[Database]:
 def run(place: Place, command: Callable[[], Awaitable[T]]) -> T:
     """Run a command to its end; a refusal is printed and becomes the exit code."""
     try:
-        return asyncio.run(_awaited(command))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_awaited(command))
     except RowcastError as error:
         refuse(error, is_json=place.is_json)
         raise typer.Exit(exit_code(error)) from error

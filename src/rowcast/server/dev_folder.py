@@ -8,7 +8,7 @@ import msgspec
 
 from rowcast.core.codec import decode_json
 from rowcast.core.errors import ConfigError, InvalidInputError
-from rowcast.webhooks.signature import new_secret
+from rowcast.webhooks.signature import secret_text
 
 FILE_NAME = "keys.json"
 # The secret that public test keys of the stock clients are signed with, so that public test suites run against a
@@ -46,7 +46,7 @@ def development_keys(folder: Path) -> DevelopmentKeys:
     try:
         return decode_json(file.read_bytes(), DevelopmentKeys)
     except (OSError, InvalidInputError):
-        keys = DevelopmentKeys(f"rk_dev_{secrets.token_urlsafe(24)}", new_secret())
+        keys = DevelopmentKeys(f"rk_dev_{secrets.token_urlsafe(24)}", secret_text(secrets.token_bytes(32)))
         file.touch(mode=0o600)
         file.write_bytes(msgspec.json.encode(keys))
         return keys

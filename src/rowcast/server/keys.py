@@ -96,6 +96,13 @@ async def create_key(
     return NewApiKey(key_id, text)
 
 
+async def keep_key(session: Session, *, id: str, text: str, name: str, scopes: Sequence[str]) -> None:  # noqa: A002
+    """Keep a key whose text is known from before: the same one again, or another text under the same id."""
+    await session.execute(
+        load_queries("rowcast.server")["keep_key"], id=id, name=name, hash=hash_key(text), scopes=checked_scopes(scopes)
+    )
+
+
 async def list_keys(session: Session) -> tuple[ApiKey, ...]:
     """Give all keys, oldest first."""
     rows = await session.fetch(load_queries("rowcast.server")["list_keys"])
@@ -147,3 +154,15 @@ def tenant_for(key: ApiKey, asked: str | None) -> str | None:
     if asked is not None and asked != key.tenant_id:
         raise NotFoundError("There is no such thing for this API key.")
     return key.tenant_id
+
+
+def named_tenant(key: ApiKey, asked: str | None) -> str:
+    """Give the tenant of a request that needs one.
+
+    Raises:
+        InvalidInputError: `input.tenant_missing`, when the key is for all tenants and the request names none.
+    """
+    tenant = tenant_for(key, asked)
+    if tenant is None:
+        raise InvalidInputError("The API key is for all tenants. Name one as tenantId.", code="input.tenant_missing")
+    return tenant

@@ -1,6 +1,7 @@
 """Packs: found by entry point or by name, loaded the same way whoever wrote them."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -22,7 +23,7 @@ def load_packs(names: Iterable[str], installed: Iterable[EntryPoint] | None = No
     """
     found = entry_points(group=GROUP) if installed is None else installed
     packs = [_load(point.load, point.value) for point in found]
-    packs += [_load(lambda name=name: _named(name), name) for name in names]
+    packs += [_load(partial(_named, name), name) for name in names]
     _check_names(packs)
     return tuple(packs)
 

@@ -22,3 +22,20 @@ where hash = :hash and revoked_at is null and (expires_at is null or expires_at 
 update public.orders
 set status = (:next_statuses::text[])[array_position(:statuses::text[], status)], updated_at = now()
 where id = (select id from public.orders order by id offset floor(:pick::float8 * (select count(*) from public.orders)) limit 1);
+
+-- name: wal_level
+-- Whether the write-ahead log can be streamed.
+select current_setting('wal_level') as wal_level;
+
+-- name: keep_key
+-- A key of a development server, the same at each start.
+insert into rowcast.api_key (id, name, hash, scopes) values (:id, :name, :hash, :scopes)
+on conflict (id) do update set hash = excluded.hash, scopes = excluded.scopes;
+
+-- name: doctor
+-- What the server says of itself.
+select current_setting('server_version_num') as version,
+       current_setting('wal_level') as wal_level,
+       (select setting from pg_settings where name = 'max_slot_wal_keep_size') as slot_bytes,
+       (select string_agg(slot_name, ', ') from pg_replication_slots where wal_status = 'lost' and database = current_database()) as lost_slots,
+       clock_timestamp() as now;

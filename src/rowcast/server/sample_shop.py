@@ -6,7 +6,7 @@ from importlib import resources
 from typing import Any
 
 from rowcast import Event, Pack, rule, task
-from rowcast.capture.triggers import Watch
+from rowcast.capture.watch import Watch
 from rowcast.core.errors import StoreUnavailableError
 from rowcast.store.pool import Database
 from rowcast.store.sql import load_queries
@@ -43,7 +43,7 @@ pack = Pack(
     tasks=(write_receipt,),
     watches=(ORDERS,),
     rules=(
-        rule("shop.receipt", event_types=("orders.updated", "shop.order_confirmed"), sink="jobs", target="shop.write_receipt"),
+        rule("shop.receipt", ("orders.updated", "shop.order_confirmed"), sink="jobs", target="shop.write_receipt"),
     ),
 )
 

@@ -1,0 +1,120 @@
+"""Commands that write: emit, replay, migrate."""
+
+import uuid
+from typing import Annotated, Any
+
+import typer
+
+from rowcast.core.errors import InvalidInputError
+from rowcast.core.event import DECLARED
+from rowcast.delivery.dead_letter import DeadFilter, DeadLetters, Leg
+from rowcast.outbox.emit import emit
+from rowcast.server.command import asked, command_database, database_url, loaded_settings, parsed_json, run
+from rowcast.server.output import print_json
+from rowcast.server.plugins import load_packs
+from rowcast.store.migrate import migrate, plan_migrations, render_migrations
+from rowcast.store.pool import Connection, connect
+
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+Tenant = Annotated[str, typer.Option("--tenant", help="whose it is")]
+OptionalTenant = Annotated[str | None, typer.Option("--tenant", help="only this tenant's")]
+
+
+def add_commands(application: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    application.command("emit")(emit_event)
+    application.command("replay")(replay)
+    application.command("migrate")(run_migrations)
+
+
+def emit_event(
+    context: typer.Context,
+    event_type: Annotated[str, typer.Argument(help="such as orders.confirmed")],
+    payload: Annotated[str, typer.Argument(help="JSON, @file, or - for standard input")],
+    tenant: Tenant,
+    aggregate_id: Annotated[str | None, typer.Option("--aggregate-id")] = None,
+    event_id: Annotated[str | None, typer.Option("--id", help="a UUIDv7; the same event under one id is written once")] = None,
+    is_json: Json = False,
+) -> None:
+    """Emit one event, checked against its declared type."""
+    place = asked(context, is_json)
+    load_packs(loaded_settings(place).settings.packs)
+    options: dict[str, Any] = {"type": event_type}
+    options |= {"aggregate_id": aggregate_id} if aggregate_id else {}
+    options |= {"id": _uuid(event_id)} if event_id else {}
+    value = parsed_json(payload)
+
+    async def command() -> uuid.UUID:
+        async with command_database(place) as database, database.transaction() as connection:
+            made: uuid.UUID = await emit(connection.driver, value, tenant_id=tenant, catalogue=DECLARED, **options)
+            return made
+
+    made = run(place, command)
+    print_json({"id": made}) if is_json else print(made)
+
+
+def replay(
+    context: typer.Context,
+    ids: Annotated[list[int] | None, typer.Argument(help="ids of dead deliveries")] = None,
+    fingerprint: Annotated[str | None, typer.Option(help="all dead letters of one group")] = None,
+    sink: Annotated[str | None, typer.Option(help="only of this sink")] = None,
+    event: Annotated[str | None, typer.Option(help="deliver this event again on all its legs, dead or not")] = None,
+    tenant: OptionalTenant = None,
+    is_all: Annotated[bool, typer.Option("--all", help="every dead letter")] = False,
+    is_json: Json = False,
+) -> None:
+    """Deliver dead letters, or one event, again."""
+    place = asked(context, is_json)
+
+    async def command() -> int:
+        if not (ids or fingerprint or sink or event or is_all):
+            raise InvalidInputError("Say what to replay: ids, --fingerprint, --sink, --event or --all.", code="input.replay")
+        async with command_database(place) as database:
+            letters = DeadLetters(database=database)
+            if event:
+                return len(await letters.replay_event(_uuid(event), tenant_id=tenant, leg=Leg(sink=sink)))
+            chosen = DeadFilter(tenant_id=tenant, ids=tuple(ids) if ids else None, fingerprint=fingerprint, sink=sink)
+            return await letters.replay(chosen)
+
+    count = run(place, command)
+    print_json({"replayed": count}) if is_json else print(f"{count} replayed")
+
+
+def run_migrations(
+    context: typer.Context,
+    is_dry: Annotated[bool, typer.Option("--dry-run", help="only name what would be run")] = False,
+    is_sql: Annotated[bool, typer.Option("--sql", help="print the SQL instead of running it")] = False,
+    is_json: Json = False,
+) -> None:
+    """Bring the database to this version's schema."""
+    place = asked(context, is_json)
+
+    async def command() -> tuple[str, ...] | str:
+        connection = await connect(database_url(place))
+        try:
+            return await _migrated(connection, is_dry=is_dry, is_sql=is_sql)
+        finally:
+            await connection.driver.close()
+
+    done = run(place, command)
+    if isinstance(done, str):
+        print(done)
+    elif is_json:
+        print_json({"migrations": done, "applied": not is_dry})
+    else:
+        print("\n".join(done) or "The schema is up to date.")
+
+
+def _uuid(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text[:60]!r} is no UUID") from error
+
+
+async def _migrated(connection: Connection, *, is_dry: bool, is_sql: bool) -> tuple[str, ...] | str:
+    if is_sql:
+        return render_migrations(await plan_migrations(connection))
+    if is_dry:
+        return tuple(migration.name for migration in await plan_migrations(connection))
+    return await migrate(connection)

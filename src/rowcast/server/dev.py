@@ -1,0 +1,183 @@
+"""`rowcast dev`: a database, a sample shop, a live page and a webhook catcher, from one command."""
+
+import asyncio
+import os
+import random
+import webbrowser
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from socket import socket
+
+import msgspec
+
+from rowcast.core.clock import SystemClock
+from rowcast.core.pack import Pack
+from rowcast.delivery.history import History
+from rowcast.observe.health import Health
+from rowcast.observe.metrics import Metrics
+from rowcast.realtime.authorize import Authorizer, sign_token
+from rowcast.server.app import App, open_app
+from rowcast.server.dev_folder import DEVELOPMENT_JWT_SECRET, DevelopmentKeys, development_keys, prepare_folder
+from rowcast.server.dev_page import dev_page
+from rowcast.server.embedded import EmbeddedPostgres
+from rowcast.server.instance import Instance, remove_instance, write_instance
+from rowcast.server.keys import SCOPES, keep_key
+from rowcast.server.parts import api_routes, health_watch, told
+from rowcast.server.plugins import load_packs, options_of
+from rowcast.server.ports import bind
+from rowcast.server.routes_dev import LiveConfig, dev_routes
+from rowcast.server.sample_shop import TENANT_ID, pack, prepare_shop, run_shop
+from rowcast.server.serve import Server
+from rowcast.server.settings import Loaded, Settings
+from rowcast.server.watches import install_watches
+from rowcast.store.migrate import migrate_database
+from rowcast.webhooks.catcher import Catcher
+from rowcast.webhooks.table import EndpointDraft
+
+_TOKEN_S = 10 * 365 * 86_400
+_EXAMPLE = "update orders set status = 'shipped' where id = 1"
+
+
+class DevelopmentOptions(msgspec.Struct, frozen=True):
+    """What the flags of `rowcast dev` say."""
+
+    folder: Path
+    port: int | None = None
+    is_sampled: bool = True
+    is_moving: bool = True
+    is_opened: bool = True
+
+
+async def run_development(loaded: Loaded, options: DevelopmentOptions) -> None:
+    """Run until Ctrl-C; leaves nothing running and keeps the data.
+
+    Raises:
+        ConfigError: `config.data_locked`, `config.data_folder`, `config.port_in_use`, ...
+    """
+    folder = prepare_folder(options.folder)
+    keys = development_keys(folder)
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(told(_quiet(loaded.settings), metrics))
+        url = await stack.enter_async_context(_database(loaded.settings, folder))
+        listener = bind(loaded.settings.server.host, loaded.settings.server.port, is_next_allowed=True)
+        instance = _instance(listener, url, keys, folder)
+        settings = _open_to_catcher(loaded.settings, listener)
+        packs = (pack, *load_packs(settings.packs)) if options.is_sampled else load_packs(settings.packs)
+        await migrate_database(url)
+        app = await stack.enter_async_context(open_app(settings, database_url=url, packs=packs, is_alone=True))
+        await _prepare(app, instance, keys, packs, is_sampled=options.is_sampled)
+        await _serve(app, listener, instance, keys, options=options, metrics=metrics)
+
+
+async def _serve(
+    app: App, listener: socket, instance: Instance, keys: DevelopmentKeys, *, options: DevelopmentOptions, metrics: Metrics
+) -> None:
+    health = Health(clock=SystemClock())
+    catcher = Catcher(clock=SystemClock(), secrets=(keys.webhook_secret,))
+    shown = dev_routes(config=_live_config(instance), catcher=catcher, history=History(database=app.database))
+    authorizer = Authorizer(secret=DEVELOPMENT_JWT_SECRET, tenant_claim=app.settings.auth.tenant_claim)
+    routes = (*api_routes(app, health=health, metrics=metrics), shown)
+    server = Server(app, health=health, listener=listener, authorizer=authorizer, routes=routes)
+    duties = [health_watch(app, health=health, metrics=metrics).run]
+    if options.is_sampled and options.is_moving:
+        duties.append(lambda: run_shop(app.database, noise=random.random))
+    try:
+        await server.run(duties=duties, ready=lambda: _announce(instance, options, listener))
+    finally:
+        remove_instance(options.folder)
+        print("\nStopped. The data stay in", instance.data_folder, flush=True)
+
+
+async def _announce(instance: Instance, options: DevelopmentOptions, listener: socket) -> None:
+    write_instance(options.folder, instance)
+    port = listener.getsockname()[1]
+    if options.port and options.port != port:
+        print(f"Port {options.port} is taken; this server listens on {port}.", flush=True)
+    print(dev_page(instance, example=_EXAMPLE), flush=True)
+    if options.is_opened:
+        await asyncio.to_thread(webbrowser.open, instance.live_url)
+
+
+@asynccontextmanager
+async def _database(settings: Settings, folder: Path) -> AsyncIterator[str]:
+    """Give the database that the settings name, or one of our own in the data folder."""
+    if settings.database.url is not None:
+        yield settings.database.url.get_secret_value()
+        return
+    async with EmbeddedPostgres(folder / "postgres") as server:
+        yield server.dsn
+
+
+def _quiet(settings: Settings) -> Settings:
+    """Keep the terminal for the page of URLs: only warnings are logged, unless something else was asked for."""
+    if "level" in settings.log.model_fields_set:
+        return settings
+    return settings.model_copy(update={"log": settings.log.model_copy(update={"level": "warning"})})
+
+
+def _open_to_catcher(settings: Settings, listener: socket) -> Settings:
+    """Let webhooks reach the built-in catcher, and nothing else inside."""
+    host, port = listener.getsockname()[:2]
+    allowed = (*settings.webhooks.allow_private, f"{_reachable(host)}:{port}")
+    webhooks = settings.webhooks.model_copy(update={"allow_http": True, "allow_private": allowed, "rate_per_minute": 6000})
+    return settings.model_copy(update={"webhooks": webhooks})
+
+
+def _instance(listener: socket, url: str, keys: DevelopmentKeys, folder: Path) -> Instance:
+    host, port = listener.getsockname()[:2]
+    at = f"{_reachable(host)}:{port}"
+    return Instance(
+        pid=os.getpid(),
+        api_url=f"http://{at}",
+        websocket_url=f"ws://{at}/realtime/v1",
+        live_url=f"http://{at}/live",
+        catcher_url=f"http://{at}/catcher",
+        database_url=url,
+        anon_key=_token("anon", None),
+        service_key=_token("service_role", None),
+        user_token=_token("authenticated", TENANT_ID),
+        api_key=keys.api_key,
+        tenant_id=TENANT_ID,
+        data_folder=str(folder),
+    )
+
+
+def _reachable(host: str) -> str:
+    return "127.0.0.1" if host in ("0.0.0.0", "") else f"[{host}]" if ":" in host else host  # noqa: S104 - compared, not bound
+
+
+def _token(role: str, tenant_id: str | None) -> str:
+    expires = int(SystemClock().now().timestamp()) + _TOKEN_S
+    claims: dict[str, object] = {"role": role, "iss": "rowcast-dev", "exp": expires}
+    return sign_token(claims | ({"tenant_id": tenant_id, "sub": "ada"} if tenant_id else {}), DEVELOPMENT_JWT_SECRET)
+
+
+def _live_config(instance: Instance) -> LiveConfig:
+    return LiveConfig(
+        realtime_url=instance.websocket_url,
+        anon_key=instance.anon_key,
+        token=instance.user_token,
+        tenant_id=TENANT_ID,
+        topics=(f"orders:{TENANT_ID}", f"tenant:{TENANT_ID}"),
+        example=_EXAMPLE,
+    )
+
+
+async def _prepare(app: App, instance: Instance, keys: DevelopmentKeys, packs: tuple[Pack, ...], *, is_sampled: bool) -> None:
+    """Make what the page shows: the API key, the shop's table with its watch, and the endpoint of the catcher."""
+    await keep_key(app.database, id="rk_dev", text=keys.api_key, name="rowcast dev", scopes=SCOPES)
+    if is_sampled:
+        await prepare_shop(app.database)
+    await install_watches(app.database, options_of(packs)["watches"])
+    await _point_at_catcher(app, instance, keys)
+
+
+async def _point_at_catcher(app: App, instance: Instance, keys: DevelopmentKeys) -> None:
+    """Give the sample tenant one endpoint, at the address that the catcher has this time."""
+    for endpoint in await app.endpoints.page(TENANT_ID):
+        if endpoint.description == "the catcher of rowcast dev":
+            await app.endpoints.delete(TENANT_ID, endpoint.id)
+    draft = EndpointDraft(url=instance.catcher_url, description="the catcher of rowcast dev", secret=keys.webhook_secret)
+    await app.endpoints.create(TENANT_ID, draft)

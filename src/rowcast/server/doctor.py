@@ -1,0 +1,103 @@
+"""`rowcast doctor`: each thing that must be so, whether it is, and what to do where it is not."""
+
+import resource
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from rowcast.capture.drift import check_watches
+from rowcast.capture.watch import Watch
+from rowcast.core.clock import Clock
+from rowcast.core.errors import RowcastError
+from rowcast.store.migrate import OLDEST_POSTGRES, plan_migrations
+from rowcast.store.pool import Database, Row
+from rowcast.store.sql import load_queries
+
+_SKEW_S = 2.0
+_FILES = 4096
+
+Verdict = Literal["ok", "warn", "fail"]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One check: its verdict, what was found, and the fix where it is not `ok`."""
+
+    check: str
+    verdict: Verdict
+    found: str
+    fix: str = ""
+
+
+async def examine(database: Database, *, watches: Sequence[Watch], clock: Clock) -> tuple[Finding, ...]:
+    """Give every finding; a check that cannot run is a failed one."""
+    row = await database.fetch_one(load_queries("rowcast.server")["doctor"])
+    assert row is not None  # the query has no `from`
+    return (
+        _version(row),
+        _wal_level(row),
+        _slots(row),
+        _clock_skew(row, clock),
+        await _schema(database),
+        await _drift(database, watches),
+        _files(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
+    )
+
+
+def _version(row: Row) -> Finding:
+    number = int(row["version"])
+    verdict: Verdict = "ok" if number >= OLDEST_POSTGRES else "fail"
+    return Finding("PostgreSQL version", verdict, f"{number // 10_000}.{number % 10_000}", "" if verdict == "ok" else "Upgrade to 15 or newer.")
+
+
+def _wal_level(row: Row) -> Finding:
+    if row["wal_level"] == "logical":
+        return Finding("wal_level", "ok", "logical")
+    return Finding(
+        "wal_level", "warn", row["wal_level"],
+        "Events are claimed instead of streamed, a few milliseconds slower. Set wal_level = logical and restart PostgreSQL.",
+    )  # fmt: skip
+
+
+def _slots(row: Row) -> Finding:
+    if row["lost_slots"]:
+        return Finding("replication slots", "warn", f"lost: {row['lost_slots']}", "rowcast makes a new slot and heals the gap; raise max_slot_wal_keep_size.")
+    if row["slot_bytes"] == "-1":
+        return Finding(
+            "replication slots", "warn", "max_slot_wal_keep_size is unlimited",
+            "A consumer that never comes back can fill the disk. Set max_slot_wal_keep_size, for example to 10GB.",
+        )  # fmt: skip
+    return Finding("replication slots", "ok", f"at most {row['slot_bytes']} MB of log are kept")
+
+
+def _clock_skew(row: Row, clock: Clock) -> Finding:
+    skew_s = abs((clock.now() - row["now"]).total_seconds())
+    if skew_s <= _SKEW_S:
+        return Finding("clock", "ok", f"{skew_s:.1f} s from the database's")
+    return Finding("clock", "warn", f"{skew_s:.1f} s from the database's", "Run an NTP client on both machines: receivers refuse signatures 5 minutes off.")
+
+
+async def _schema(database: Database) -> Finding:
+    try:
+        async with database.connection() as connection:
+            pending = await plan_migrations(connection)
+    except RowcastError as error:
+        return Finding("schema", "fail", error.code, str(error))
+    if pending:
+        return Finding("schema", "fail", f"{len(pending)} migrations behind", "Run 'rowcast migrate'.")
+    return Finding("schema", "ok", "up to date")
+
+
+async def _drift(database: Database, watches: Sequence[Watch]) -> Finding:
+    found = await check_watches(database, watches) if watches else ()
+    if found:
+        return Finding("watches", "warn", ", ".join(f"{drift.table}: {drift.kind}" for drift in found), "See 'rowcast watch --check'.")
+    return Finding("watches", "ok", f"{len(watches)} declared, all installed")
+
+
+def _files(limit: int) -> Finding:
+    if limit == resource.RLIM_INFINITY or limit >= _FILES:
+        return Finding("open files", "ok", f"limit {limit}")
+    return Finding("open files", "warn", f"limit {limit}", f"Each socket takes one. Raise it: ulimit -n {_FILES * 16}.")
+
+

@@ -1,0 +1,62 @@
+"""What `dev` and `serve` share: telemetry, health, and the routes of the API."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+import msgspec
+from litestar import Router as Routes
+
+from rowcast.core.clock import SystemClock
+from rowcast.core.telemetry import listening
+from rowcast.delivery.dead_letter import DeadLetters
+from rowcast.delivery.history import History
+from rowcast.observe.health import Health
+from rowcast.observe.logs import Log, LogSettings, settings_for
+from rowcast.observe.metrics import Metrics
+from rowcast.observe.status import StatusReader
+from rowcast.observe.watch import Watch
+from rowcast.outbox.table import EventTable
+from rowcast.server.app import App
+from rowcast.server.keys import find_key
+from rowcast.server.routes_deliveries import delivery_routes
+from rowcast.server.routes_endpoints import endpoint_routes
+from rowcast.server.routes_events import event_routes
+from rowcast.server.routes_health import health_routes
+from rowcast.server.settings import Settings
+
+
+@contextmanager
+def told(settings: Settings, metrics: Metrics) -> Iterator[None]:
+    """Turn what the rooms tell into logs and metrics for the time of a block."""
+    log = Log(sys.stderr, clock=SystemClock(), settings=log_settings(settings))
+    with listening(log.hear), listening(metrics.hear):
+        yield
+
+
+def log_settings(settings: Settings) -> LogSettings:
+    """Give how to write: as the settings say, and where they say nothing as standard error is."""
+    chosen = settings_for(sys.stderr, os.environ, level=settings.log.level)
+    if settings.log.format == "auto":
+        return chosen
+    return msgspec.structs.replace(chosen, is_pretty=settings.log.format == "console")
+
+
+def api_routes(app: App, *, health: Health, metrics: Metrics) -> Sequence[Routes]:
+    """Give the routes that every gateway serves."""
+    finder = partial(find_key, app.database)
+    history = History(database=app.database)
+    letters = DeadLetters(database=app.database)
+    return (
+        health_routes(health=health, exposition=metrics.exposition),
+        event_routes(app=app, table=EventTable(database=app.database), find_key=finder),
+        delivery_routes(history=history, dead_letters=letters, find_key=finder),
+        endpoint_routes(table=app.endpoints, find_key=finder),
+    )
+
+
+def health_watch(app: App, *, health: Health, metrics: Metrics) -> Watch:
+    """Give what keeps readiness and gauges true."""
+    return Watch(reader=StatusReader(database=app.database), health=health, metrics=metrics)

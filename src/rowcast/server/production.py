@@ -1,0 +1,79 @@
+"""`rowcast serve`: one database, this process's roles, until SIGTERM."""
+
+from rowcast.core.clock import SystemClock
+from rowcast.core.errors import ConfigError
+from rowcast.observe.health import Health
+from rowcast.observe.metrics import Metrics
+from rowcast.realtime.authorize import Authorizer
+from rowcast.server.app import open_app
+from rowcast.server.dev_folder import DEVELOPMENT_JWT_SECRET
+from rowcast.server.parts import api_routes, health_watch, told
+from rowcast.server.plugins import load_packs
+from rowcast.server.ports import bind
+from rowcast.server.serve import Server
+from rowcast.server.settings import Settings
+from rowcast.store.migrate import migrate_database, plan_migrations
+from rowcast.store.pool import connect
+
+
+async def run_production(settings: Settings, *, is_migrated: bool = False) -> None:
+    """Serve until told to stop.
+
+    Args:
+        settings: What the operator wants.
+        is_migrated: Bring the schema up to date first.
+    Raises:
+        ConfigError: `config.no_database`, `config.schema_behind`, `config.jwt_secret`, `config.port_in_use`, ...
+    """
+    url = _database_url(settings)
+    packs = load_packs(settings.packs)
+    if is_migrated:
+        await migrate_database(url)
+    await _check_schema(url)
+    health, metrics = Health(clock=SystemClock()), Metrics()
+    is_gateway = "gateway" in settings.server.roles
+    authorizer = _authorizer(settings) if is_gateway else None
+    listener = bind(settings.server.host, settings.server.port, is_next_allowed=False) if is_gateway else None
+    with told(settings, metrics):
+        async with open_app(settings, database_url=url, packs=packs) as app:
+            routes = api_routes(app, health=health, metrics=metrics) if is_gateway else ()
+            server = Server(app, health=health, listener=listener, authorizer=authorizer, routes=routes)
+            await server.run(duties=[health_watch(app, health=health, metrics=metrics).run])
+
+
+def _database_url(settings: Settings) -> str:
+    if settings.database.url is None:
+        raise ConfigError(
+            "No database is named. Set ROWCAST_DATABASE__URL or pass --database URL; 'rowcast dev' brings its own.",
+            code="config.no_database",
+        )
+    return settings.database.url.get_secret_value()
+
+
+def _authorizer(settings: Settings) -> Authorizer:
+    secret = settings.auth.jwt_secret
+    if secret is None:
+        raise ConfigError(
+            "The gateway needs the secret that signs your tokens. Set ROWCAST_AUTH__JWT_SECRET, or leave the role gateway out.",
+            code="config.jwt_secret",
+        )
+    if secret.get_secret_value() == DEVELOPMENT_JWT_SECRET:
+        raise ConfigError(
+            "auth.jwt_secret is the public development secret: anybody can sign tokens with it. Make one of your own, such as "
+            "'openssl rand -base64 48' gives.",
+            code="config.jwt_secret",
+        )
+    return Authorizer(secret=secret.get_secret_value(), tenant_claim=settings.auth.tenant_claim)
+
+
+async def _check_schema(url: str) -> None:
+    connection = await connect(url)
+    try:
+        pending = await plan_migrations(connection)
+    finally:
+        await connection.close()
+    if pending:
+        raise ConfigError(
+            f"The database is {len(pending)} migrations behind. Run 'rowcast migrate', or serve with --migrate.",
+            code="config.schema_behind",
+        )

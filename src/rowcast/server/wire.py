@@ -1,0 +1,32 @@
+"""How our values look in the HTTP API: camelCase names, JSON columns as JSON."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+_WORD = re.compile(r"_([a-z0-9])")
+_JSON_FIELDS = frozenset({"payload", "result"})
+
+
+def camel(name: str) -> str:
+    """Give `someName` for `some_name`."""
+    return _WORD.sub(lambda found: found.group(1).upper(), name)
+
+
+def shown(record: msgspec.Struct | Mapping[str, Any]) -> dict[str, Any]:
+    """Give a record with camelCase names; what is inside `payload` and `result` stays as it was written."""
+    fields = record if isinstance(record, Mapping) else msgspec.structs.asdict(record)
+    return {camel(name): _value(name, value) for name, value in fields.items()}
+
+
+def shown_all(records: Iterable[msgspec.Struct]) -> list[dict[str, Any]]:
+    """Give records with camelCase names."""
+    return [shown(record) for record in records]
+
+
+def _value(name: str, value: Any) -> Any:
+    if name in _JSON_FIELDS and isinstance(value, str):
+        return msgspec.Raw(value.encode())
+    return value
