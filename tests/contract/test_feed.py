@@ -1,0 +1,299 @@
+"""One suite for every feed: committed events, in order, again until they are settled, and nothing passed over."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack
+
+import pytest
+import pytest_asyncio
+
+from rowcast.core.envelope import Envelope
+from rowcast.core.errors import StoreUnavailableError
+from rowcast.outbox.feed import Batch, Feed
+from rowcast.store.pool import Database
+from tests.contract.feeds import FEEDS, make_feed
+from tests.integration.outbox.events import emit, emit_some, is_in_order, session, settle
+
+Make = Callable[..., Feed]
+
+
+@pytest.fixture(params=FEEDS)
+def make(request: pytest.FixtureRequest, dsn: str) -> Make:
+    """`make(batch_size=..., lease_s=...)` gives a feed of one more process."""
+    return lambda **values: make_feed(request.param, dsn, **values)
+
+
+@pytest_asyncio.fixture
+async def feed(make: Make) -> AsyncIterator[Feed]:
+    """An open feed."""
+    async with AsyncExitStack() as stack:
+        yield await opened(stack, make())
+
+
+async def opened(stack: AsyncExitStack, feed: Feed) -> Feed:
+    await feed.open()
+    stack.push_async_callback(feed.close)
+    return feed
+
+
+async def next_batch(feed: Feed) -> Batch:
+    async with asyncio.timeout(20):
+        return await feed.next_batch()
+
+
+async def is_silent(feed: Feed) -> bool:
+    """Tell whether nothing comes although there was time for several polls."""
+    try:
+        async with asyncio.timeout(0.8):
+            await feed.next_batch()
+    except TimeoutError:
+        return True
+    return False
+
+
+async def collect(feed: Feed, wanted: Iterable[uuid.UUID] | int) -> list[Envelope]:
+    """Settle batch after batch until everything wanted has come."""
+    events: list[Envelope] = []
+    left = set() if isinstance(wanted, int) else set(wanted)
+    while left or (isinstance(wanted, int) and len(events) < wanted):
+        batch = await next_batch(feed)
+        events += batch.events
+        left -= {event.id for event in batch.events}
+        await settle(feed, batch)
+    return events
+
+
+async def test_a_committed_event_is_handed_out_with_everything_it_carries(feed: Feed, dsn: str) -> None:
+    async with session(dsn) as driver:
+        event_id = await driver.fetchval(
+            "select rowcast.emit_json('acme', 'orders.placed', '{\"a\": [1, \"é\"]}', 'order', 'o1', 2, null, '2026-01-02 03:04:05+00',"
+            " '00-trace', 'orders:acme')"
+        )
+        seq = await driver.fetchval("select seq from rowcast.event")
+    (event,) = (await next_batch(feed)).events
+
+    assert (str(event.id), event.seq, event.tenant_id) == (str(event_id), seq, "acme")
+    assert (event.aggregate_type, event.aggregate_id, event.event_type, event.version) == ("order", "o1", "orders.placed", 2)
+    assert (event.payload_value(), event.traceparent, event.topic) == ({"a": [1, "é"]}, "00-trace", "orders:acme")
+    assert event.occurred_at.isoformat() == "2026-01-02T03:04:05+00:00"
+
+
+async def test_an_event_is_not_handed_out_before_its_transaction_commits(feed: Feed, dsn: str) -> None:
+    async with session(dsn) as driver:
+        async with driver.transaction():
+            event_id = await emit(driver)
+            assert await is_silent(feed)
+
+        assert [event.id for event in await collect(feed, 1)] == [event_id]
+
+
+async def test_an_event_that_was_rolled_back_is_never_handed_out(feed: Feed, dsn: str) -> None:
+    async with session(dsn) as driver:
+        transaction = driver.transaction()
+        await transaction.start()
+        await emit(driver)
+        await transaction.rollback()
+        kept = await emit(driver)
+
+    assert [event.id for event in await collect(feed, 1)] == [kept]
+    assert await is_silent(feed)
+
+
+async def test_what_was_committed_before_the_feed_opened_comes_too(make: Make, dsn: str) -> None:
+    async with AsyncExitStack() as stack:
+        first = await opened(stack, make())
+        await first.close()
+        await emit_some(dsn, 25)
+        feed = await opened(stack, make(batch_size=10))
+
+        assert len(await collect(feed, 25)) == 25
+
+
+async def test_an_aggregates_events_come_in_order_across_batches(make: Make, dsn: str) -> None:
+    async with AsyncExitStack() as stack:
+        feed = await opened(stack, make(batch_size=7))
+        await emit_some(dsn, 100, keys=3)
+        events = await collect(feed, 100)
+
+    assert is_in_order(events)
+    assert len({event.id for event in events}) == 100
+
+
+async def test_a_batch_that_was_not_settled_comes_again(make: Make, dsn: str) -> None:
+    async with AsyncExitStack() as stack:
+        feed = await opened(stack, make())
+        await emit_some(dsn, 5)
+        first = await collect_unsettled(feed, 5)
+        await feed.close()
+        await feed.open()
+
+        assert {event.id for event in await collect(feed, 5)} == first
+
+
+async def collect_unsettled(feed: Feed, count: int) -> set[uuid.UUID]:
+    """Take one batch and leave it."""
+    batch = await next_batch(feed)
+    assert len(batch.events) <= count
+    return {event.id for event in batch.events} if len(batch.events) == count else await _rest(feed, batch, count)
+
+
+async def _rest(feed: Feed, batch: Batch, count: int) -> set[uuid.UUID]:
+    """A stream may cut one transaction into several batches; leave them all."""
+    found = {event.id for event in batch.events}
+    while len(found) < count:
+        found |= {event.id for event in (await next_batch(feed)).events}
+    return found
+
+
+async def test_a_settled_batch_does_not_come_again(make: Make, dsn: str) -> None:
+    async with AsyncExitStack() as stack:
+        feed = await opened(stack, make())
+        await emit_some(dsn, 5)
+        await collect(feed, 5)
+        await feed.close()
+        await feed.open()
+
+        assert await is_silent(feed)
+
+
+async def test_when_settling_fails_nothing_of_it_remains_and_the_batch_comes_again(
+    make: Make, dsn: str, database: Database
+) -> None:
+    async with AsyncExitStack() as stack:
+        feed = await opened(stack, make())
+        await emit_some(dsn, 1)
+        batch = await next_batch(feed)
+        with pytest.raises(ZeroDivisionError):
+            async with feed.settling(batch) as connection:
+                await connection.driver.execute(
+                    "insert into rowcast.event_state (event_id, status) values ($1, 'published')", batch.events[0].id
+                )
+                raise ZeroDivisionError
+        async with database.connection() as connection:
+            assert await connection.driver.fetchval("select count(*) from rowcast.event_state") == 0
+        await feed.close()
+        await feed.open()
+
+        assert [event.id for event in await collect(feed, 1)] == [batch.events[0].id]
+
+
+async def test_an_event_that_commits_late_is_not_passed_over(feed: Feed, dsn: str) -> None:
+    async with session(dsn) as slow, session(dsn) as fast:
+        transaction = slow.transaction()
+        await transaction.start()
+        late = await emit(slow, key="slow")
+        early = [await emit(fast, key="fast") for _ in range(5)]
+        await collect(feed, early)
+        await transaction.commit()
+
+        assert [event.id for event in await collect(feed, [late])] == [late]
+
+
+async def test_waiting_can_be_cancelled_at_any_moment(feed: Feed, dsn: str) -> None:
+    for wait_s in (0.0, 0.001, 0.003, 0.01, 0.03):
+        try:
+            async with asyncio.timeout(wait_s):
+                batch = await feed.next_batch()
+                pytest.fail(f"nothing was emitted, and yet {batch} came")
+        except TimeoutError:
+            continue
+    await emit_some(dsn, 3)
+
+    assert len(await collect(feed, 3)) == 3
+
+
+async def test_a_failed_event_comes_again_when_its_time_has_come(feed: Feed, dsn: str) -> None:
+    async with session(dsn) as driver:
+        event_id = await emit(driver)
+        batch = await next_batch(feed)
+        async with feed.settling(batch) as connection:
+            await connection.driver.execute(
+                "insert into rowcast.event_state (event_id, status, error, next_attempt_at)"
+                " values ($1, 'failed', 'no', clock_timestamp() + interval '1 day')",
+                event_id,
+            )
+        await feed.acknowledge(batch)
+        assert await is_silent(feed)
+        await driver.execute("update rowcast.event_state set next_attempt_at = clock_timestamp()")
+
+        assert [event.id for event in (await next_batch(feed)).events] == [event_id]
+
+
+async def test_a_fresh_event_of_another_tenant_overtakes_a_backlog(make: Make, dsn: str) -> None:
+    async with AsyncExitStack() as stack:
+        feed = await opened(stack, make(batch_size=100))
+        await emit_some(dsn, 20_000, tenant="flood", keys=50)
+        await settle(feed, await next_batch(feed))
+        async with session(dsn) as driver:
+            fresh = [await emit(driver, tenant="small", key="k1") for _ in range(3)]
+        batches = 0
+        found: list[uuid.UUID] = []
+        while len(found) < 3:
+            batch = await next_batch(feed)
+            await settle(feed, batch)
+            found += [event.id for event in batch.events if event.tenant_id == "small"]
+            batches += 1
+            assert batches <= 6, "200 batches of the backlog lie before it"
+
+        assert found == fresh
+
+
+async def test_overtaking_breaks_no_order_and_loses_nothing(make: Make, dsn: str) -> None:
+    async with AsyncExitStack() as stack:
+        feed = await opened(stack, make(batch_size=50))
+        for tenant in ("flood", "small", "flood", "other"):
+            await emit_some(dsn, 1_000 if tenant == "flood" else 60, tenant=tenant, keys=4)
+        events = await collect(feed, 2_120)
+
+    assert is_in_order(events)
+    assert len({event.id for event in events}) == 2_120
+
+
+async def test_a_sign_of_life_keeps_a_batch_that_takes_longer_than_the_lease(make: Make, dsn: str) -> None:
+    async with AsyncExitStack() as stack:
+        feed = await opened(stack, make(lease_s=1.0))
+        await emit_some(dsn, 1)
+        batch = await next_batch(feed)
+        async with asyncio.TaskGroup() as group:
+            beat = group.create_task(feed.keep_alive())
+            await asyncio.sleep(2.5)
+            await settle(feed, batch)
+            beat.cancel()
+        await emit_some(dsn, 1)
+
+        assert len(await collect(feed, 1)) == 1
+
+
+async def test_when_the_server_ends_every_session_the_feed_says_so_and_opens_again(make: Make, dsn: str) -> None:
+    async with AsyncExitStack() as stack:
+        feed = await opened(stack, make())
+        await emit_some(dsn, 2)
+        batch = await next_batch(feed)
+        async with session(dsn) as driver:
+            await driver.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+                " where datname = current_database() and pid <> pg_backend_pid()"
+            )
+        with pytest.raises(StoreUnavailableError):
+            await settle(feed, batch)
+        await feed.close()
+        async with asyncio.timeout(20):
+            await feed.open()
+
+        assert len(await collect(feed, 2)) == 2
+
+
+async def test_a_batch_of_a_feed_that_was_closed_cannot_be_settled(make: Make, dsn: str) -> None:
+    async with AsyncExitStack() as stack:
+        feed = await opened(stack, make())
+        await emit_some(dsn, 1)
+        batch = await next_batch(feed)
+        await feed.close()
+        with pytest.raises(StoreUnavailableError):
+            await settle(feed, batch)
+        await feed.open()
+        with pytest.raises(StoreUnavailableError):
+            await settle(feed, batch)
+
+        assert len(await collect(feed, 1)) == 1
