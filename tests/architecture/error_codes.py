@@ -11,9 +11,9 @@ from rowcast.core import errors
 
 from .tree import MIGRATIONS, at, called_name, line_of, modules, syntax, text_of, without_comments
 
-CODE = re.compile(r"[a-z]+(?:\.[a-z_]+)+")
+CODE = re.compile(r"[a-z]+(?:\.[a-z0-9_]+)+")
 # How a SQL function refuses: `raise exception 'input.tenant: ...' using errcode = 'RC400'`.
-SQL_REFUSAL = re.compile(r"raise exception '([a-z]+\.[a-z_]+): ((?:[^']|'')*)'[^;]*?errcode = '(RC\d+)'", re.DOTALL)
+SQL_REFUSAL = re.compile(r"raise exception '([a-z]+\.[a-z0-9_]+): ((?:[^']|'')*)'[^;]*?errcode = '(RC\d+)'", re.DOTALL)
 SQL_CLASSES = {
     "RC400": "InvalidInputError",
     "RC403": "PermissionDeniedError",
@@ -42,8 +42,9 @@ def is_error_class(name: str) -> bool:
 def _of_class(path: Path, node: ast.ClassDef) -> list[Use]:
     for statement in node.body:
         match statement:
-            case ast.Assign(targets=[ast.Name(id="code")], value=ast.Constant(value=str(code))) | ast.AnnAssign(
-                target=ast.Name(id="code"), value=ast.Constant(value=str(code))
+            case (
+                ast.Assign(targets=[ast.Name(id="code")], value=ast.Constant(value=str(code)))
+                | ast.AnnAssign(target=ast.Name(id="code"), value=ast.Constant(value=str(code)))
             ) if is_error_class(node.name):
                 return [Use(code, at(path, statement.lineno), node.name, ast.get_docstring(node) or "")]
     return []

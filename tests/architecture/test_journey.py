@@ -55,5 +55,7 @@ def test_the_journey_passes_every_room_of_the_road() -> None:
     road = ("capture", "outbox", "router", "delivery", "realtime", "webhooks", "jobs", "egress", "bus", "observe")
 
     expect_none(
-        f"docs/journey.md: says nothing of the room `{room}`" for room in road if not re.search(rf"`{room}/[a-z_]+", text)
+        f"docs/journey.md: says nothing of the room `{room}`"
+        for room in road
+        if not re.search(rf"`{room}/[a-z_]+", text)
     )

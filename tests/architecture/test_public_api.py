@@ -40,7 +40,9 @@ def on_the_page() -> list[str]:
 def test_the_page_documents_every_public_name_and_no_other() -> None:
     offered, documented = front_door(), on_the_page()
     expect_none(f"docs/reference/api.md: add `::: rowcast.{name}`" for name in set(offered) - set(documented))
-    expect_none(f"docs/reference/api.md: `{name}` is no public name; take it out" for name in set(documented) - set(offered))
+    expect_none(
+        f"docs/reference/api.md: `{name}` is no public name; take it out" for name in set(documented) - set(offered)
+    )
     assert len(documented) == len(set(documented))
 
 

@@ -51,14 +51,15 @@ def test_every_task_is_started_in_a_group() -> None:
         f"{at(path, node.lineno)}: a task outside a group has no parent; start it in an asyncio.TaskGroup"
         for path in modules()
         for node in ast.walk(syntax(path))
-        if isinstance(node, ast.Call) and called_name(node) == "create_task"
+        if isinstance(node, ast.Call)
+        and called_name(node) == "create_task"
         and receiver(node) not in groups_in(syntax(path))
     )
 
 
 def test_every_task_has_a_name() -> None:
     expect_none(
-        f"{place}: name the task: `create_task(..., name=\"room:what\")`; a stuck one is found by it"
+        f'{place}: name the task: `create_task(..., name="room:what")`; a stuck one is found by it'
         for place, call in calls("create_task")
         if not any(keyword.arg == "name" for keyword in call.keywords)
     )

@@ -8,9 +8,11 @@ from pathlib import Path
 from .tree import at, committed_files, expect_none, line_of, modules, syntax
 
 # Words that name a drawer instead of a thing, and abbreviations that a newcomer must decode.
-EMPTY_WORDS = frozenset("""
+EMPTY_WORDS = frozenset(
+    """
     manager mgr helper helpers util utils common misc stuff svc cfg ctx evt msg dlq qm qb cb fn func obj req resp
-""".split())
+""".split()
+)
 # The tenant has one name in code, wire, metrics and pages.
 OTHER_WORDS = {"org": "tenant", "organization": "tenant", "organisation": "tenant", "deadletter": "dead_letter"}
 DRAWERS = frozenset("base types models utils helpers common misc data info tools".split())
@@ -86,7 +88,9 @@ def texts() -> Iterator[tuple[Path, str]]:
 
 
 def test_nothing_committed_belongs_to_one_machine() -> None:
-    pattern = re.compile("|".join([*map(re.escape, HOSTS), *(rf"(?<![\w.]){re.escape(folder)}\w" for folder in FOLDERS)]))
+    pattern = re.compile(
+        "|".join([*map(re.escape, HOSTS), *(rf"(?<![\w.]){re.escape(folder)}\w" for folder in FOLDERS)])
+    )
     expect_none(
         f"{at(path, line_of(text, found.start()))}: `{found.group()}` names a package host or a folder of one machine"
         for path, text in texts()
