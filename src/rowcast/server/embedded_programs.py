@@ -3,6 +3,7 @@
 import os
 import pwd
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -48,9 +49,11 @@ class Programs(msgspec.Struct, frozen=True):
 
     def spawn(self, command: Words, *, stdout: int | IO[bytes] | None = None) -> subprocess.Popen[bytes]:
         """Start a program in a session of its own, so that Ctrl-C in our terminal does not reach it before us."""
-        who = self.account
+        who, prefix = self.account, _pass_through(self.account)
+        # With the prefix it is setpriv that changes the account.
+        who = None if prefix else who
         return subprocess.Popen(
-            [str(word) for word in command],
+            [*prefix, *(str(word) for word in command)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL if stdout is None else stdout,
             stderr=subprocess.STDOUT,
@@ -118,6 +121,33 @@ def _account() -> Account | None:
         "Add one (useradd --system postgres), or run rowcast as an ordinary user.",
         code="config.embedded",
     )
+
+
+def _pass_through(account: Account | None) -> list[str]:
+    """Give what starts a program under `account` with root's right to enter folders.
+
+    Root works in folders such as /root that nobody else may enter, and `postgres` must not run as root. The account then
+    keeps that one right (CAP_DAC_OVERRIDE), which is less than root has. Without setpriv, or where root itself lacks the
+    right, the account must be able to enter by itself.
+    """
+    setpriv = shutil.which("setpriv")
+    if account is None or setpriv is None or not _may_override():
+        return []
+    capability = "+dac_override"
+    return [
+        setpriv, f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups",
+        f"--inh-caps={capability}", f"--ambient-caps={capability}", "--",
+    ]  # fmt: skip
+
+
+def _may_override() -> bool:
+    """Tell whether this process has CAP_DAC_OVERRIDE (bit 1); a container's root may lack it."""
+    try:
+        status = Path("/proc/self/status").read_text("utf-8")
+    except OSError:
+        return False
+    found = re.search(r"^CapPrm:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return found is not None and bool(int(found.group(1), 16) & 0b10)
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:
