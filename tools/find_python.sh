@@ -11,7 +11,7 @@ fi
 for name in python3 python3.13 python3.12 python3.11 python; do
     fits "$name" && { echo "$name"; exit 0; }
 done
-found="$(python3 --version 2>&1 || echo 'no python3')"
+found="$(python3 --version 2>/dev/null || echo 'no python3')"
 echo "rowcast needs Python 3.11, 3.12 or 3.13, and here is $found." >&2
 echo "Install one (Debian and Ubuntu: apt-get install python3 python3-venv; macOS: brew install python@3.13)," >&2
 echo "or name it: make setup PYTHON=/path/to/python3.12" >&2
