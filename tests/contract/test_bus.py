@@ -48,9 +48,7 @@ def memory_nodes(_: pytest.FixtureRequest) -> Nodes:
 
 def postgres_nodes(request: pytest.FixtureRequest) -> Nodes:
     dsn = request.getfixturevalue("dsn")
-    here, there = (
-        PostgresBus(dsn, node=node, noise=random.random) for node in (b"h" * 16, b"t" * 16)
-    )
+    here, there = (PostgresBus(dsn, node=node, noise=random.random) for node in (b"h" * 16, b"t" * 16))
     return Nodes(here, there)
 
 

@@ -20,7 +20,9 @@ def request(path: str, *, connection: str = "Upgrade", extra: str = "") -> bytes
     ).encode()
 
 
-def frame(opcode: int, payload: bytes, *, is_final: bool = True, length: int | None = None, mask: bytes = b"abcd") -> bytes:
+def frame(
+    opcode: int, payload: bytes, *, is_final: bool = True, length: int | None = None, mask: bytes = b"abcd"
+) -> bytes:
     """Give a client's frame; `length` may lie."""
     size = len(payload) if length is None else length
     head = bytes([(0x80 if is_final else 0) | opcode])

@@ -17,7 +17,9 @@ SECRET = "a secret for tests that has more than 32 bytes"
 QUICK = GatewayLimits(refusal_delay_s=0.0, socket=SocketLimits(join_refusal_delay_s=0.0))
 
 
-def token(*, role: str = "authenticated", tenant_id: str | None = "acme", expires_in_s: int = 600, secret: str = SECRET) -> str:
+def token(
+    *, role: str = "authenticated", tenant_id: str | None = "acme", expires_in_s: int = 600, secret: str = SECRET
+) -> str:
     """Give a signed token, by default of somebody of the tenant `acme`."""
     claims: dict[str, object] = {"role": role, "exp": int(time.time()) + expires_in_s}
     return sign_token(claims | ({"tenant_id": tenant_id} if tenant_id else {}), secret)

@@ -62,7 +62,9 @@ async def test_a_binary_frame_whose_header_lies_changes_nothing(sent: bytes) -> 
         await client.heartbeat()
 
 
-@pytest.mark.parametrize("event", ["phx_reply", "phx_close", "phx_error", "presence_diff", "presence_state", "postgres_changes", "system"])
+@pytest.mark.parametrize(
+    "event", ["phx_reply", "phx_close", "phx_error", "presence_diff", "presence_state", "postgres_changes", "system"]
+)
 async def test_what_only_a_server_may_say_is_not_passed_on(event: str) -> None:
     async with serving() as server, raw_socket(server.port, token()) as liar, raw_socket(server.port, token()) as other:
         await liar.join("r")
@@ -80,7 +82,12 @@ async def test_a_broadcast_to_a_topic_that_is_not_joined_is_answered_and_heard_b
         await liar.say("1", "7", "realtime:r", "broadcast", {"type": "broadcast", "event": "e", "payload": {}})
         answer = await liar.hear()
 
-        assert answer[1:] == ["7", "realtime:r", "phx_reply", {"status": "error", "response": {"reason": "unmatched topic"}}]
+        assert answer[1:] == [
+            "7",
+            "realtime:r",
+            "phx_reply",
+            {"status": "error", "response": {"reason": "unmatched topic"}},
+        ]
         await other.heartbeat()
 
 
@@ -88,7 +95,9 @@ async def test_a_client_cannot_speak_for_rowcast_on_a_tenants_topic() -> None:
     async with serving() as server, raw_socket(server.port, token()) as liar, raw_socket(server.port, token()) as other:
         await liar.join("tenant:acme", private=True, broadcast={"self": True, "ack": True})
         await other.join("tenant:acme", private=True)
-        await liar.say("1", "2", "realtime:tenant:acme", "broadcast", {"type": "broadcast", "event": "orders.paid", "payload": {}})
+        await liar.say(
+            "1", "2", "realtime:tenant:acme", "broadcast", {"type": "broadcast", "event": "orders.paid", "payload": {}}
+        )
 
         await liar.heartbeat()
         await other.heartbeat()
@@ -162,7 +171,11 @@ async def test_a_late_leave_of_an_earlier_join_does_not_close_the_new_one() -> N
     ],
 )
 async def test_a_broken_websocket_is_closed_with_the_right_code(sent: bytes, code: int) -> None:
-    async with serving() as server, raw_socket(server.port, token()) as client, raw_socket(server.port, token()) as other:
+    async with (
+        serving() as server,
+        raw_socket(server.port, token()) as client,
+        raw_socket(server.port, token()) as other,
+    ):
         await client.write(sent)
 
         assert await client.close_code() == code
@@ -178,7 +191,11 @@ async def test_fragments_without_end_are_closed_at_the_limit() -> None:
 
 
 async def test_empty_fragments_without_end_cost_nothing_and_keep_nobody_waiting() -> None:
-    async with serving() as server, raw_socket(server.port, token()) as client, raw_socket(server.port, token()) as other:
+    async with (
+        serving() as server,
+        raw_socket(server.port, token()) as client,
+        raw_socket(server.port, token()) as other,
+    ):
         await client.write(frame(TEXT, b"", is_final=False) + frame(0, b"", is_final=False) * 20_000)
         await other.heartbeat()
         await client.write(frame(0, json.dumps([None, "1", "phoenix", "heartbeat", {}]).encode()))
@@ -204,7 +221,11 @@ async def test_one_byte_at_a_time_is_understood() -> None:
 
 
 async def test_a_flood_of_pings_is_answered_and_others_are_served_meanwhile() -> None:
-    async with serving() as server, raw_socket(server.port, token()) as client, raw_socket(server.port, token()) as other:
+    async with (
+        serving() as server,
+        raw_socket(server.port, token()) as client,
+        raw_socket(server.port, token()) as other,
+    ):
         await client.write(frame(PING, b"x") * 5000)
         await other.heartbeat()
         answers = [await client.read_frame() for _ in range(5000)]
@@ -252,7 +273,9 @@ async def test_the_token_may_come_in_a_header() -> None:
 )
 async def test_an_upgrade_that_breaks_rfc_6455_is_refused(lines: str, status: int) -> None:
     async with serving() as server, raw_connection(server.port) as client:
-        await client.write(f"GET {SOCKET}?apikey={token()} HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{lines}\r\n".encode())
+        await client.write(
+            f"GET {SOCKET}?apikey={token()} HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{lines}\r\n".encode()
+        )
 
         assert (await client.rest()).startswith(f"HTTP/1.1 {status} ".encode())
 

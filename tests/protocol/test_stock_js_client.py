@@ -28,7 +28,11 @@ async def test_a_public_channel_is_joined_and_hears_another_client(vsn: str, fam
 
         assert joined["status"] == "SUBSCRIBED"
         assert (await client.fact(lambda fact: "sent" in fact))["sent"] == "ok"
-        assert await client.message("room-1") == {"type": "broadcast", "event": "greeting", "payload": {"text": "hé 🎉"}}
+        assert await client.message("room-1") == {
+            "type": "broadcast",
+            "event": "greeting",
+            "payload": {"text": "hé 🎉"},
+        }
 
 
 @VERSIONS
@@ -81,7 +85,9 @@ async def test_another_tenants_private_topic_is_refused_with_the_exact_reason(vs
         joined = await client.join("tenant:acme", private=True)
 
         assert joined["status"] == "CHANNEL_ERROR"
-        assert joined["error"] == "Unauthorized: You do not have permissions to read from this Channel topic: tenant:acme"
+        assert (
+            joined["error"] == "Unauthorized: You do not have permissions to read from this Channel topic: tenant:acme"
+        )
 
 
 @VERSIONS
@@ -142,7 +148,9 @@ async def test_heartbeats_are_answered(vsn: str) -> None:
 
 
 @VERSIONS
-@pytest.mark.parametrize("text", ["not json", "[]", '["1","1","realtime:room-1","phx_join"]', "{}", "[" * 5000, "\\ud800", '"x"'])
+@pytest.mark.parametrize(
+    "text", ["not json", "[]", '["1","1","realtime:room-1","phx_join"]', "{}", "[" * 5000, "\\ud800", '"x"']
+)
 async def test_a_malformed_frame_keeps_the_connection(vsn: str, text: str) -> None:
     async with serving() as server, js_client(server.url(), token(), vsn) as client:
         await client.join("room-1", broadcast={"self": True})
@@ -190,7 +198,10 @@ async def test_a_service_token_names_its_tenant_by_a_connect_parameter() -> None
 
 
 async def test_nobody_else_may_name_a_tenant_by_a_connect_parameter() -> None:
-    async with serving() as server, js_client(server.url(), token(tenant_id="globex"), "2.0.0", tenant_id="acme") as client:
+    async with (
+        serving() as server,
+        js_client(server.url(), token(tenant_id="globex"), "2.0.0", tenant_id="acme") as client,
+    ):
         joined = await client.join("orders:acme", private=True)
 
         assert joined["status"] == "CHANNEL_ERROR"

@@ -41,14 +41,18 @@ class Room:
 
 def room(client: AsyncRealtimeClient, name: str, event: str, **config: Any) -> Room:
     broadcast = {"ack": True, "self": True}
-    options: Any = {"config": {"broadcast": broadcast, "presence": {"key": "", "enabled": False}, "private": False} | config}
+    options: Any = {
+        "config": {"broadcast": broadcast, "presence": {"key": "", "enabled": False}, "private": False} | config
+    }
     made = Room(client.channel(name, options))
     made.listen_for(event)
     return made
 
 
 @asynccontextmanager
-async def connected(server: SocketServer, with_token: str, family: str = "/realtime/v1") -> AsyncIterator[AsyncRealtimeClient]:
+async def connected(
+    server: SocketServer, with_token: str, family: str = "/realtime/v1"
+) -> AsyncIterator[AsyncRealtimeClient]:
     client = AsyncRealtimeClient(server.url(family), with_token, hb_interval=1, initial_backoff=0.1)
     await client.connect()
     try:

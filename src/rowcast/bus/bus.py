@@ -1,4 +1,4 @@
-"""The contract of a bus: tells every node of this rowcast, at most once, in order per publisher. Never the only copy."""
+"""The contract of a bus: tells every node, at most once and in order per publisher. Never the only copy."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol

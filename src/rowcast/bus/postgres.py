@@ -96,7 +96,7 @@ class PostgresBus:
     async def publish(self, subject: str, messages: Sequence[bytes]) -> None:
         """Hand messages to this process at once, then to the other nodes.
 
-        Waits until the database has them, a few seconds at most; while it is away they are kept for it, up to the bound.
+        Waits until the database has them, a few seconds at most; while it is away they are kept, up to the bound.
 
         Raises:
             StoreUnavailableError: The bound is reached or the bus is closed; only this process was told.

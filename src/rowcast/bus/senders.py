@@ -1,4 +1,4 @@
-"""How far each other node's packets have been heard. Pure."""
+"""How far each other node's packets have been heard."""
 
 from collections import OrderedDict
 

@@ -144,7 +144,9 @@ class Authorizer:
         if header.get("alg") not in _ALGORITHMS:
             return _no_signer(header.get("kid"))
         try:
-            payload = jwt.api_jws.PyJWS(algorithms=list(_ALGORITHMS)).decode(token, self._key, algorithms=[header["alg"]])
+            payload = jwt.api_jws.PyJWS(algorithms=list(_ALGORITHMS)).decode(
+                token, self._key, algorithms=[header["alg"]]
+            )
         except jwt.InvalidSignatureError:
             return Refusal("signature", _WRONG_SIGNATURE)
         except (jwt.PyJWTError, ValueError, RecursionError):

@@ -36,7 +36,7 @@ class Receiver(Protocol):
 
 
 class FanOutLimits(msgspec.Struct, frozen=True):
-    """How much at once. `waiting_bytes` is for all topics together; what comes on top pushes the oldest of its topic out."""
+    """How much at once. `waiting_bytes` is for all topics together; what is too much pushes its topic's oldest out."""
 
     writes_per_step: int = 128
     joined_frames: int = 64
@@ -155,7 +155,9 @@ def _encode_round(subscribers: Subscribers, receivers: list[Receiver], batch: li
         for receiver in (receivers if senders else ())
         if receiver.number in senders
     }
-    return _Round(subscribers, receivers, {version: b"".join(frames) for version, frames in encoded.items()}, without_own)
+    return _Round(
+        subscribers, receivers, {version: b"".join(frames) for version, frames in encoded.items()}, without_own
+    )
 
 
 def _others(frames: list[bytes], batch: list[Broadcast], number: int) -> bytes:

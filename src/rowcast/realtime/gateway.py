@@ -1,4 +1,4 @@
-"""The one door for sockets and HTTP on one port: reads the first bytes of a connection and hands it to whoever it is for."""
+"""The one door for sockets and HTTP on one port: reads how a connection begins and hands it to whoever it is for."""
 
 import asyncio
 from collections.abc import Callable

@@ -26,7 +26,7 @@ _CLOSES_PER_STEP = 64
 
 
 class HubLimits(msgspec.Struct, frozen=True):
-    """Bounds of one process. `outgoing` counts clients' broadcasts that wait for the bus; what comes on top is refused."""
+    """Bounds of one process. `outgoing` counts clients' broadcasts that wait for the bus; more are refused."""
 
     outgoing: int = 10_000
     bus_timeout_s: float = 5.0
@@ -59,6 +59,8 @@ class Hub:
         self._connections: dict[Connected, int] = {}
         self._outgoing: deque[bytes] = deque()
         self._wake = asyncio.Event()
+        self._is_empty = asyncio.Event()
+        self._is_empty.set()
         # The high half tells the nodes apart; 63 bits fit every integer on the way.
         self._numbers = itertools.count((int.from_bytes(os.urandom(4), "big") >> 1 << 32) + 1)
         self._is_open = False
@@ -108,12 +110,15 @@ class Hub:
     def add(self, connection: Connected) -> None:
         """Look after a new connection."""
         self._connections[connection] = self.wheel.add(connection)
+        self._is_empty.clear()
 
     def remove(self, connection: Connected) -> None:
         """Forget a connection that is gone; a stranger is ignored."""
         slot = self._connections.pop(connection, None)
         if slot is not None:
             self.wheel.remove(connection, slot)
+        if not self._connections:
+            self._is_empty.set()
 
     def subscribe(self, key: TopicKey, receiver: Receiver) -> None:
         """Let `receiver` hear a topic."""
@@ -175,8 +180,7 @@ class Hub:
         await self._in_slices(lambda connection: connection.shut(reason, code))
         try:
             async with asyncio.timeout(self._limits.close_s):
-                while self._connections:
-                    await asyncio.sleep(0.01)
+                await self._is_empty.wait()
         except TimeoutError:
             await self._in_slices(lambda connection: connection.cut("closing"))
 

@@ -48,7 +48,9 @@ def own_token(value: object) -> str | None:
 
 def echoed_bindings(bindings: tuple[dict[str, object], ...]) -> list[dict[str, object]]:
     """Give the bindings back, each with an id: never 0, and the same for the same parameters."""
-    return [{**binding, "id": zlib.crc32(encode_json(sorted(binding.items()))) % (2**27 - 1) + 1} for binding in bindings]
+    return [
+        {**binding, "id": zlib.crc32(encode_json(sorted(binding.items()))) % (2**27 - 1) + 1} for binding in bindings
+    ]
 
 
 def _object(value: object) -> dict[str, object]:

@@ -1,13 +1,13 @@
 """What travels between sockets, sessions, the hub and the bus: values, nothing else."""
 
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
 from rowcast.core.codec import encode_json
 
-Ref = str | int | None
-"""A client's own number for a message; echoed as it came."""
+Ref = str | Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)] | None
+"""A client's own number for a message; echoed as it came. A number that JSON's readers would round is refused."""
 
 Form = Literal["user", "binary", "verbatim"]
 """How a broadcast was handed in, which decides how each serializer version shows it.

@@ -96,8 +96,6 @@ class Session:
                 return self._leave(channel, message)
             case "access_token":
                 return self._renew(channel, message, now)
-            case "heartbeat":
-                return (Send(_reply(message, "ok")),)
             case "presence":
                 return (Send(_reply(message, "error", {"reason": "Presence is not enabled"})),)
             case _:
@@ -116,7 +114,7 @@ class Session:
     def close(self, text: str) -> Sequence[Effect]:
         """Tell every channel why the socket is about to be closed; for a server that stops.
 
-        No `phx_close`: a stock client takes that for the end of the channel and does not join it again on the next socket.
+        No `phx_close`: a stock client takes that for the end of the channel and does not join it again when it is back.
         """
         return [Send(_system(channel, "system", "ok", text)) for channel in self.channels.values()]
 

@@ -175,17 +175,24 @@ class SocketProtocol(asyncio.Protocol):
             self._read_some()
 
     def _read_some(self) -> None:
-        """Handle a few messages, then let the loop look after others before the rest."""
+        try:
+            self._take_messages()
+        except Exception as error:  # noqa: BLE001 - a fault of ours ends this socket and no other
+            tell("socket.crashed", error=type(error).__name__)
+            self._hang_up(frames.INTERNAL_FAULT, "internal error")
+
+    def _take_messages(self) -> None:
+        """Take a few messages, then let the loop look after others before the rest."""
         now = self._hub.clock.now()
         for _ in range(self._limits.messages_per_step):
             message = None if self._is_deaf else self._reader.next()
             if message is None:
                 return
-            self._handle(message, now)
+            self._take_message(message, now)
         self._transport.pause_reading()
         asyncio.get_running_loop().call_soon(self._read_more)
 
-    def _handle(self, message: frames.Message | frames.Violation, now: datetime) -> None:
+    def _take_message(self, message: frames.Message | frames.Violation, now: datetime) -> None:
         if isinstance(message, frames.Violation):
             tell("socket.closed", reason="protocol")
             self._hang_up(message.code, message.reason)

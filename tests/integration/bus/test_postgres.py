@@ -82,7 +82,9 @@ async def test_a_node_whose_connections_were_cut_connects_again_and_is_told(dsn:
             await until_heard(heard, [b"before", b"after"])
 
 
-async def test_what_is_published_while_the_database_is_away_is_told_when_it_is_back(dsn: str, database: Database) -> None:
+async def test_what_is_published_while_the_database_is_away_is_told_when_it_is_back(
+    dsn: str, database: Database
+) -> None:
     heard: list[bytes] = []
     slow = PostgresBusSettings(reconnect=RetryPolicy(base_s=0.5, cap_s=0.5, jitter=0.0))
     connects = Connects()
@@ -97,7 +99,9 @@ async def test_what_is_published_while_the_database_is_away_is_told_when_it_is_b
             await until_heard(heard, [b"kept"])
 
 
-async def test_more_than_the_bound_is_refused_and_this_process_is_told_all_the_same(dsn: str, database: Database) -> None:
+async def test_more_than_the_bound_is_refused_and_this_process_is_told_all_the_same(
+    dsn: str, database: Database
+) -> None:
     heard: list[bytes] = []
     settings = PostgresBusSettings(reconnect=RetryPolicy(base_s=60.0), queued_bytes=100)
     async with opened(make_bus(dsn, b"h", settings)) as here:

@@ -17,7 +17,9 @@ SOCKET = "/realtime/v1/websocket"
 Message = MutableMapping[str, Any]
 
 
-async def application(scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
+async def application(
+    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> None:
     """An ASGI application that answers with the path and the body that it got."""
     if scope["type"] == "lifespan":
         await receive()
@@ -31,7 +33,9 @@ async def application(scope: Message, receive: Callable[[], Awaitable[Message]],
         body += part.get("body", b"")
         more = part.get("more_body", False)
     answer = scope["path"].encode() + b"|" + body
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(answer)).encode())]})
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(answer)).encode())]}
+    )
     await send({"type": "http.response.body", "body": answer})
 
 
@@ -124,7 +128,11 @@ async def test_an_upgrade_to_another_path_is_refused_and_does_not_go_round() -> 
 
 
 async def test_a_connection_that_says_nothing_is_cut(clock: FakeClock) -> None:
-    async with serving(clock=clock) as server, raw_connection(server.port) as silent, raw_connection(server.port) as half:
+    async with (
+        serving(clock=clock) as server,
+        raw_connection(server.port) as silent,
+        raw_connection(server.port) as half,
+    ):
         await half.write(b"GET /real")
         await server.until(lambda hub: hub.connections == 2)
         clock.tick(11)
@@ -138,7 +146,10 @@ async def test_a_connection_that_says_nothing_is_cut(clock: FakeClock) -> None:
 
 
 async def test_a_refusal_waits_so_that_a_storm_of_retries_is_slow(clock: FakeClock) -> None:
-    async with serving(clock=clock, limits=GatewayLimits(refusal_delay_s=2.0)) as server, raw_connection(server.port) as client:
+    async with (
+        serving(clock=clock, limits=GatewayLimits(refusal_delay_s=2.0)) as server,
+        raw_connection(server.port) as client,
+    ):
         await client.write(request(f"{SOCKET}?apikey=junk"))
         await asyncio.sleep(0.05)
         server.hub.wheel.tick(clock.monotonic_s())

@@ -60,7 +60,9 @@ async def test_a_silent_socket_is_closed_and_one_that_beats_stays(clock: FakeClo
 
 
 def far_token(clock: FakeClock, *, seconds: int = 10_000) -> str:
-    return sign_token({"role": "authenticated", "tenant_id": "acme", "exp": int(clock.now().timestamp()) + seconds}, SECRET)
+    return sign_token(
+        {"role": "authenticated", "tenant_id": "acme", "exp": int(clock.now().timestamp()) + seconds}, SECRET
+    )
 
 
 async def test_a_channel_whose_token_runs_out_is_told_and_closed_and_its_socket_stays(clock: FakeClock) -> None:
@@ -72,7 +74,12 @@ async def test_a_channel_whose_token_runs_out_is_told_and_closed_and_its_socket_
 
         assert system[3:] == [
             "system",
-            {"extension": "system", "status": "error", "message": "Token has expired 5 seconds ago", "channel": "orders:acme"},
+            {
+                "extension": "system",
+                "status": "error",
+                "message": "Token has expired 5 seconds ago",
+                "channel": "orders:acme",
+            },
         ]
         assert closed == ["1", "1", "realtime:orders:acme", "phx_close", {}]
         assert server.hub.topics == 0
@@ -156,7 +163,9 @@ async def test_a_client_that_does_not_read_is_cut_and_the_others_hear_everything
             async with stalled_socket(server, "r"):
                 await server.until(lambda hub: hub.connections == 2)
                 for number in range(60):
-                    await server.bus.publish("realtime", [broadcast("r", b'{"n":%d,"x":"%b"}' % (number, b"x" * 60_000))])
+                    await server.bus.publish(
+                        "realtime", [broadcast("r", b'{"n":%d,"x":"%b"}' % (number, b"x" * 60_000))]
+                    )
                     opcode, payload = await good.read_frame()
                     assert (opcode, b'"n":%d,' % number in payload) == (2, True)
                 await server.until(lambda hub: hub.connections == 1)
@@ -243,5 +252,11 @@ async def test_a_clients_broadcast_reaches_the_other_node_and_not_the_client_its
         await here.say("1", "2", "realtime:r", "broadcast", {"type": "broadcast", "event": "e", "payload": {"a": 1}})
 
         heard = await there.hear()
-        assert heard == [None, None, "realtime:r", "broadcast", {"type": "broadcast", "event": "e", "payload": {"a": 1}}]
+        assert heard == [
+            None,
+            None,
+            "realtime:r",
+            "broadcast",
+            {"type": "broadcast", "event": "e", "payload": {"a": 1}},
+        ]
         await here.heartbeat()

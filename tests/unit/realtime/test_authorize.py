@@ -1,0 +1,262 @@
+"""Tokens: what is refused and in which words, and which topics the rest opens."""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from rowcast.core.errors import ConfigError
+from rowcast.realtime.authorize import Authorizer, Claims, Refusal, named_by_service, sign_token
+from rowcast.realtime.messages import TopicKey
+from rowcast.testing.fake_clock import FakeClock
+
+SECRET = "a secret for tests that has more than 32 bytes"
+NOW = FakeClock().now()
+LATER = int(NOW.timestamp()) + 600
+AUTHORIZER = Authorizer(secret=SECRET)
+HEADER = '{"alg":"HS256","typ":"JWT"}'
+HASHES: dict[str, Callable[[], "hashlib._Hash"]] = {
+    "HS256": hashlib.sha256,
+    "HS384": hashlib.sha384,
+    "HS512": hashlib.sha512,
+}
+
+
+def part(text: str | bytes) -> str:
+    return base64.urlsafe_b64encode(text.encode() if isinstance(text, str) else text).rstrip(b"=").decode()
+
+
+def signed(payload: str | bytes, *, header: str = HEADER, secret: str = SECRET, algorithm: str = "HS256") -> str:
+    """Sign by hand, so that what no library would write can be signed too."""
+    body = f"{part(header)}.{part(payload)}"
+    return f"{body}.{part(hmac.new(secret.encode(), body.encode(), HASHES[algorithm]).digest())}"
+
+
+def payload(**claims: object) -> str:
+    return json.dumps({"role": "authenticated", "exp": LATER, "tenant_id": "acme"} | claims)
+
+
+def check(token: str) -> Claims | Refusal:
+    return Authorizer(secret=SECRET).check(token, now=NOW)
+
+
+def reason(token: str) -> str:
+    found = check(token)
+    assert isinstance(found, Refusal), found
+    return found.reason
+
+
+MALFORMED = "MalformedJWT: The token provided is not a valid JWT"
+MISSING = "InvalidJWTToken: Fields `role` and `exp` are required in JWT"
+EXPIRY = "InvalidJWTToken: Token expiration time is invalid"
+SIGNER = "JwtSignerError: Failed to generate JWT signer, check your JWT secret or JWKS configuration"
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+def test_a_token_of_each_algorithm_gives_its_claims(algorithm: str) -> None:
+    # SHA-512 wants as many bytes as it gives; the library warns of less.
+    secret = SECRET + "and more than 64 when it has to be"
+    token = signed(payload(), header=json.dumps({"alg": algorithm}), algorithm=algorithm, secret=secret)
+
+    assert Authorizer(secret=secret).check(token, now=NOW) == Claims("authenticated", LATER, "acme")
+
+
+def test_a_token_that_we_sign_is_taken() -> None:
+    assert check(sign_token({"role": "anon", "exp": LATER}, SECRET)) == Claims("anon", LATER)
+
+
+def test_the_audience_of_stock_tokens_is_not_looked_at() -> None:
+    assert isinstance(check(signed(payload(aud="authenticated", iss="supabase", sub="u"))), Claims)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "x",
+        "a.b",
+        "a.b.c.d",
+        "..",
+        "a.b.c",
+        signed(payload()) + "=",
+        signed(payload()) + "\n",
+        signed("[]"),
+        signed('"text"'),
+        signed("{"),
+        signed(b"\xff"),
+        signed("[" * 3000 + "]" * 3000),
+        signed(payload(), header="[]"),
+        signed(payload(), header="{"),
+        signed(payload(), header='{"alg":"HS256","crit":["x"]}'),
+        signed(payload(), header='{"alg":"none","alg":"HS256"}'),
+        signed('{"role":"anon","role":"service_role","exp":' + str(LATER) + "}"),
+        signed('{"role":"anon","exp":1,"exp":' + str(LATER) + "}"),
+        signed('{"role":"anon","exp":' + str(LATER) + ',"app":{"a":1,"a":2}}'),
+        signed('{"role":"anon","exp":NaN}'),
+        signed(payload(iat="yesterday")),
+        signed(payload(iat=True)),
+        signed(payload(nbf=LATER)),
+        signed(payload(iat=LATER)),
+        signed(payload(tenant_id="a:b")),
+        signed(payload(tenant_id="")),
+        signed(payload(tenant_id={"a": 1})),
+        signed(payload(tenant_id=True)),
+        signed(payload(pad="x" * 9000)),
+    ],
+)
+def test_what_is_no_proper_token_is_refused(token: str) -> None:
+    assert reason(token) == MALFORMED
+
+
+@pytest.mark.parametrize("claims", [{"exp": None}, {"role": None}, {"role": ""}, {"role": 7}, {"role": ["anon"]}])
+def test_role_and_exp_are_required(claims: dict[str, object]) -> None:
+    assert reason(signed(payload(**claims))) == MISSING
+
+
+@pytest.mark.parametrize("exp", [str(LATER), float(LATER), True, 10**12, 10**30, 0, -1, [], 1.5])
+def test_exp_is_an_integer_of_seconds(exp: object) -> None:
+    assert reason(signed(payload(exp=exp))) == EXPIRY
+
+
+def test_exp_beyond_all_numbers_is_refused() -> None:
+    assert reason(signed('{"role":"anon","exp":1e400}')) == EXPIRY
+
+
+def test_a_token_that_has_run_out_says_how_long_ago() -> None:
+    found = check(signed(payload(exp=int(NOW.timestamp()) - 7)))
+
+    assert isinstance(found, Refusal)
+    assert found.reason == "InvalidJWTToken: Token has expired 7 seconds ago"
+    assert found.upgrade_text == "Token has expired"
+    assert found.system_text == "Token has expired 7 seconds ago"
+
+
+def test_a_token_that_was_taken_once_is_refused_when_it_has_run_out() -> None:
+    authorizer = Authorizer(secret=SECRET)
+    token = signed(payload())
+    first = authorizer.check(token, now=NOW)
+    second = authorizer.check(token, now=NOW + timedelta(seconds=600))
+
+    assert isinstance(first, Claims)
+    assert isinstance(second, Refusal)
+
+
+def test_thousands_of_tokens_are_not_all_remembered() -> None:
+    authorizer = Authorizer(secret=SECRET)
+    for number in range(1100):
+        authorizer.check(signed(payload(sub=str(number))), now=NOW)
+
+    assert len(authorizer._kept) <= 1024
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        signed(payload(), secret="another secret that has more than 32 bytes"),
+        signed(payload())[:-4] + "AAAA",
+        signed(payload()).rpartition(".")[0] + ".AA",
+    ],
+)
+def test_a_signature_of_somebody_else_is_refused(token: str) -> None:
+    found = check(token)
+
+    assert isinstance(found, Refusal)
+    assert found.reason == "JwtSignatureError: Failed to validate JWT signature"
+    assert found.system_text == ":signature_error"
+
+
+@pytest.mark.parametrize("algorithm", ["none", "nOnE", "RS256", "ES256", "EdDSA", "hs256", "", None, 7])
+def test_another_algorithm_is_refused_whatever_the_signature(algorithm: object) -> None:
+    assert reason(signed(payload(), header=json.dumps({"alg": algorithm}))) == SIGNER
+
+
+def test_another_algorithm_names_its_key() -> None:
+    token = signed(payload(), header='{"alg":"RS256","kid":"k1","jku":"http://169.254.169.254/"}')
+
+    assert reason(token) == SIGNER.replace("signer,", 'signer for key ID (kid) "k1",')
+
+
+@pytest.mark.parametrize("secret", ["", "short", "x" * 31, "é" * 15])
+def test_a_weak_secret_is_refused_at_start(secret: str) -> None:
+    with pytest.raises(ConfigError, match="32 or more"):
+        Authorizer(secret=secret)
+    with pytest.raises(ConfigError):
+        sign_token({}, secret)
+
+
+@pytest.mark.parametrize(
+    ("claim", "claims", "tenant_id"),
+    [
+        ("tenant_id", {"tenant_id": "acme"}, "acme"),
+        ("org_id", {"org_id": 42}, "42"),
+        ("app_metadata.tenant_id", {"app_metadata": {"tenant_id": "acme"}}, "acme"),
+        ("app_metadata.tenant_id", {"app_metadata": 7}, None),
+        ("https://acme.example/tenant", {"https://acme.example/tenant": "acme"}, "acme"),
+        ("org_id", {"tenant_id": "acme"}, None),
+    ],
+)
+def test_the_setting_says_which_claim_names_the_tenant(
+    claim: str, claims: dict[str, object], tenant_id: str | None
+) -> None:
+    token = sign_token({"role": "authenticated", "exp": LATER} | claims, SECRET)
+
+    assert Authorizer(secret=SECRET, tenant_claim=claim).check(token, now=NOW) == Claims(
+        "authenticated", LATER, tenant_id
+    )
+
+
+def claims(*, role: str = "authenticated", tenant_id: str | None = "acme") -> Claims:
+    return Claims(role, LATER, tenant_id)
+
+
+@pytest.mark.parametrize(
+    ("who", "topic", "tenant_id"),
+    [
+        (claims(), "tenant:acme", "acme"),
+        (claims(), "tenant:acme:orders", "acme"),
+        (claims(), "orders:acme", "acme"),
+        (claims(), "orders:globex", "acme"),
+        (claims(), "tenant:globex", None),
+        (claims(), "tenant:globex:orders", None),
+        (claims(), "tenant:", None),
+        (claims(), "tenant:acme:", None),
+        (claims(), "tenant:acme:Orders", None),
+        (claims(), "tenant:acme:orders:x", None),
+        (claims(), "tenant:аcme", None),
+        (claims(), "Tenant:acme", "acme"),
+        (claims(tenant_id=None), "tenant:acme", None),
+        (claims(tenant_id=None), "orders:acme", None),
+        (claims(tenant_id=None, role="anon"), "tenant:default", None),
+        (claims(tenant_id=None, role="service_role"), "tenant:acme", "acme"),
+        (claims(tenant_id=None, role="service_role"), "orders:acme", "default"),
+        (claims(tenant_id="acme", role="service_role"), "tenant:globex", None),
+    ],
+)
+def test_a_private_topic_opens_to_its_tenant_only(who: Claims, topic: str, tenant_id: str | None) -> None:
+    key = AUTHORIZER.topic_key(who, topic)
+
+    assert key == (None if tenant_id is None else TopicKey(tenant_id, True, topic))
+
+
+@pytest.mark.parametrize(
+    ("who", "key", "may"),
+    [
+        (claims(), TopicKey("acme", True, "tenant:acme"), False),
+        (claims(), TopicKey("acme", True, "chat"), True),
+        (claims(), TopicKey("acme", False, "tenant:acme"), True),
+        (claims(role="service_role"), TopicKey("acme", True, "tenant:acme"), True),
+    ],
+)
+def test_only_a_service_speaks_on_a_tenants_own_topics(who: Claims, key: TopicKey, may: bool) -> None:
+    assert AUTHORIZER.may_broadcast(who, key) is may
+
+
+def test_only_a_service_without_a_tenant_may_name_one() -> None:
+    assert named_by_service(claims(role="service_role", tenant_id=None), "acme") == claims(role="service_role")
+    assert named_by_service(claims(role="service_role"), "globex") is None
+    assert named_by_service(claims(tenant_id=None), "acme") is None
+    assert named_by_service(claims(role="service_role", tenant_id=None), "a:b") is None
