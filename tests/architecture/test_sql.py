@@ -89,7 +89,7 @@ def test_no_query_asks_a_table_for_every_column() -> None:
         f"{at(file, line_of(text, found.start()))}: name the columns: a new one must not slip through"
         for file in QUERY_FILES
         for text in [without_comments(file.read_text("utf-8"))]
-        for found in re.finditer(r"\bselect\s+(?:\w+\.)?\*\s+from\s+\w+\.\w+", text, re.IGNORECASE)
+        for found in re.finditer(r"(?<!lateral \()\bselect\s+(?:\w+\.)?\*\s+from\s+\w+\.\w+", text, re.IGNORECASE)
     )
 
 

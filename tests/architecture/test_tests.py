@@ -12,7 +12,6 @@ ELSEWHERE = {
     "bus/bus.py": "tests/contract/test_bus.py",
     "bus/memory.py": "tests/contract/test_bus.py",
     "testing/cluster.py": "tests/conftest.py",
-    "testing/fake_clock.py": "tests/conftest.py",
 }
 
 
