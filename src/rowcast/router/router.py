@@ -58,7 +58,11 @@ class Router:
         return await self._expanded(drafts)
 
     async def tell(self, routed: Sequence[Routed]) -> None:
-        """Tell the live sinks, in order. A live sink that fails holds nothing up: what is owed durably goes on."""
+        """Tell the live sinks, in order. A live sink that is broken holds nothing up: what is owed durably goes on.
+
+        Raises:
+            StoreUnavailableError: `store.unavailable`, when the other nodes cannot be told now: the batch comes again.
+        """
         pairs: dict[str, list[Pair]] = defaultdict(list)
         for each in routed:
             if each.error is None:
@@ -123,6 +127,9 @@ class Router:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await sink.tell(pairs)
+        except StoreUnavailableError:
+            # Other nodes were not told: the batch comes again, and sockets hear it at least once.
+            raise
         except Exception as error:  # noqa: BLE001 - task boundary: sockets must not hold up deliveries
             tell("router.live_failed", sink=sink.name, events=len(pairs), error=type(error).__name__)
 
