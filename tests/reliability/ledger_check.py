@@ -36,8 +36,8 @@ class Arrived:
 class Report:
     """Counts of each anomaly, with a few samples of each."""
 
-    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    samples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    counts: dict[str, int] = field(default_factory=dict)
+    samples: dict[str, list[str]] = field(default_factory=dict)
     duplicates: dict[str, int] = field(default_factory=dict)
     committed: int = 0
     aborted: int = 0
@@ -45,9 +45,10 @@ class Report:
 
     def add(self, anomaly: str, sample: object) -> None:
         """Count one anomaly and keep it as a sample."""
-        self.counts[anomaly] += 1
-        if len(self.samples[anomaly]) < 5:
-            self.samples[anomaly].append(str(sample))
+        self.counts[anomaly] = self.of(anomaly) + 1
+        samples = self.samples.setdefault(anomaly, [])
+        if len(samples) < 5:
+            samples.append(str(sample))
 
     def of(self, anomaly: str) -> int:
         """Give how often an anomaly was seen."""

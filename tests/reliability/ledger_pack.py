@@ -9,6 +9,7 @@ from rowcast import Event, Pack, rule, task
 
 
 class Counted(Event, type="ledger.counted", aggregate="key", key="key"):
+    tenant: str
     key: str
     number: int
 
@@ -18,7 +19,7 @@ async def note(event: Any) -> dict[str, Any]:
     """Append the event to the file of arrived jobs: one write, so that lines of several workers do not mix."""
     payload = event.payload_value()
     line = {
-        "sink": "jobs", "tenant": event.tenant_id, "claimed_tenant": event.tenant_id, "key": payload["key"],
+        "sink": "jobs", "tenant": event.tenant_id, "claimed_tenant": payload["tenant"], "key": payload["key"],
         "seq": payload["number"], "event_id": str(event.id), "at": time.monotonic(),
     }  # fmt: skip
     file = os.open(os.environ["ROWCAST_TEST_JOBS_FILE"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

@@ -60,7 +60,7 @@ class Producer:
             assert row is not None
             number = row[0]
             connection.execute("insert into ledger_row (event_id, tenant, key, number) values (%s, %s, %s, %s)", (made, tenant, key, number))
-            emit(connection, Counted(key=key, number=number), tenant_id=tenant, id=made)
+            emit(connection, Counted(tenant=tenant, key=key, number=number), tenant_id=tenant, id=made)
             if self.noise.random() < ABORT_SHARE:
                 connection.rollback()
                 fate = "aborted"

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,11 +20,8 @@ class Arrivals:
         self._items: list[Arrived] = []
         self._lock = threading.Lock()
 
-    def add(self, sink: str, tenant: str, envelope: dict[str, Any]) -> None:
-        payload = envelope["payload"]
-        item = Arrived(
-            sink, tenant, envelope["tenantId"], payload["key"], payload["number"], envelope["id"], time.monotonic()
-        )  # fmt: skip
+    def add(self, sink: str, tenant: str, event_id: str, payload: dict[str, Any]) -> None:
+        item = Arrived(sink, tenant, payload["tenant"], payload["key"], payload["number"], event_id, time.monotonic())
         with self._lock:
             self._items.append(item)
 
@@ -42,7 +40,8 @@ class WebhookReceiver:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                arrivals.add("webhooks", self.path.strip("/"), body["data"])
+                event_id = str(uuid.UUID(self.headers["webhook-id"].removeprefix("msg_")))
+                arrivals.add("webhooks", self.path.strip("/"), event_id, body["data"])
                 self.send_response(204)
                 self.send_header("content-length", "0")
                 self.end_headers()
@@ -107,4 +106,5 @@ class SocketListener:
         if frame["event"] == "phx_reply" and frame["payload"]["status"] == "ok":
             self.joined.set()
         if frame["event"] == "broadcast":
-            self._arrivals.add("realtime", self._tenant, frame["payload"]["payload"])
+            envelope = frame["payload"]["payload"]
+            self._arrivals.add("realtime", self._tenant, envelope["id"], envelope["payload"])
