@@ -12,7 +12,7 @@ def make_feed(name: str, dsn: str, *, batch_size: int = 100, lease_s: float = 5.
     """Give a feed that is not open yet, as one process would have it."""
     if name == "claim":
         return ClaimFeed(dsn=dsn, lease_s=lease_s, batch_size=batch_size)
-    from rowcast.capture.wal_feed import WalFeed  # noqa: PLC0415 - joins when it exists
+    from rowcast.capture.wal_feed import WalFeed
 
     feed: Feed = WalFeed(dsn=dsn, lease_s=lease_s, batch_size=batch_size)
     return feed

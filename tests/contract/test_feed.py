@@ -74,7 +74,12 @@ async def test_a_committed_event_is_handed_out_with_everything_it_carries(feed: 
     (event,) = (await next_batch(feed)).events
 
     assert (str(event.id), event.seq, event.tenant_id) == (str(event_id), seq, "acme")
-    assert (event.aggregate_type, event.aggregate_id, event.event_type, event.version) == ("order", "o1", "orders.placed", 2)
+    assert (event.aggregate_type, event.aggregate_id, event.event_type, event.version) == (
+        "order",
+        "o1",
+        "orders.placed",
+        2,
+    )
     assert (event.payload_value(), event.traceparent, event.topic) == ({"a": [1, "é"]}, "00-trace", "orders:acme")
     assert event.occurred_at.isoformat() == "2026-01-02T03:04:05+00:00"
 

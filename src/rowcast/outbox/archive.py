@@ -52,11 +52,15 @@ class Archive:
     async def run(self) -> None:
         """Archive now and then every hour, until cancelled."""
         while True:
-            try:
-                await self.run_once()
-            except Exception as error:  # noqa: BLE001 - task boundary: the relay goes on without it
-                tell("archive.failed", error=_named(error))
+            await self.run_once_or_tell()
             await asyncio.sleep(_EVERY_S * (0.9 + 0.2 * self._noise()))
+
+    async def run_once_or_tell(self) -> None:
+        """Archive once; whatever goes wrong is told, and nothing else stops for it."""
+        try:
+            await self.run_once()
+        except Exception as error:  # noqa: BLE001 - task boundary: the relay goes on without it
+            tell("archive.failed", error=_named(error))
 
     async def run_once(self) -> Archived:
         """Archive once and give what was done; a step that fails is told and keeps no other from being done."""

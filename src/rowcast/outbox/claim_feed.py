@@ -95,7 +95,7 @@ class ClaimFeed:
         """Lend the transaction that records `batch`, on the session that claimed it.
 
         Raises:
-            StoreUnavailableError: `store.taken_over`, when another session claimed the batch: its events may be elsewhere.
+            StoreUnavailableError: `store.taken_over`, when another session claimed it: its events may be elsewhere.
         """
         async with self._turn:
             session = self._opened()

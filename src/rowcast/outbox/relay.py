@@ -1,14 +1,16 @@
 """The relay: takes batches from a feed and publishes them, for as long as it is let."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from rowcast.bus.bus import Bus
 from rowcast.core.errors import ConfigError, RowcastError, StoreError
 from rowcast.core.retry import RetryPolicy, backoff_s, jittered_s
 from rowcast.core.telemetry import tell
 from rowcast.outbox.drain import Drain, Drained
-from rowcast.outbox.feed import Batch, EventHandler, Feed
+from rowcast.outbox.feed import EventHandler, Feed
 from rowcast.outbox.low_bound import LowBound
 from rowcast.outbox.options import RelayOptions
 from rowcast.outbox.publisher import Counts, DeliveryLedger, Publisher
@@ -17,6 +19,8 @@ from rowcast.store.pool import Database
 DELIVERY_DUE = "delivery.due"
 """Bus subject that wakes the delivery runners."""
 _RECONNECT = RetryPolicy(base_s=0.1, cap_s=4.0, jitter=0.25)
+
+T = TypeVar("T")
 
 
 class Relay:
@@ -75,7 +79,7 @@ class Relay:
     async def _run_once(self) -> None:
         """Open the feed and publish until something breaks; then close it and wait a little."""
         try:
-            await self._feed.open()
+            await self._unless_stopped(self._feed.open)
             await self._publish_all()
         except ConfigError:
             raise
@@ -84,30 +88,34 @@ class Relay:
             tell("relay.interrupted", feed=self._feed.name, failures=self._failures, error=_named(error))
         finally:
             await self._feed.close()
-        if not self._is_stopping and self._failures:
-            await self._wait(jittered_s(backoff_s(self._failures, _RECONNECT), _RECONNECT, self._options.noise()))
+        if self._failures:
+            wait_s = jittered_s(backoff_s(self._failures, _RECONNECT), _RECONNECT, self._options.noise())
+            await self._unless_stopped(lambda: asyncio.sleep(wait_s))
 
     async def _publish_all(self) -> None:
-        while (batch := await self._next()) is not None:
+        while (batch := await self._unless_stopped(self._feed.next_batch)) is not None:
             counts, owed = await self._publisher.publish(self._feed, batch)
             self._failures = 0
             _tell_settled(self._feed.name, counts, owed)
             if owed:
                 await self._wake()
 
-    async def _next(self) -> Batch | None:
-        """Give the next batch, or None when the relay is to stop."""
-        if self._is_stopping:
+    async def _unless_stopped(self, wait: Callable[[], Awaitable[T]]) -> T | None:
+        """Wait for something that may never come; give None when the relay is to stop."""
+        if self._must_stop():
             return None
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(None) as self._patience:
-                return await self._feed.next_batch()
-        return None
+                return await wait()
+        except TimeoutError:
+            if self._must_stop():
+                return None
+            raise
+        finally:
+            self._patience = None
 
-    async def _wait(self, wait_s: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(wait_s) as self._patience:
-                await asyncio.Event().wait()
+    def _must_stop(self) -> bool:
+        return self._is_stopping
 
     async def _wake(self) -> None:
         """Wake the delivery runners. They also poll, so a bus that is away only costs time."""

@@ -1,7 +1,7 @@
 """One embedded PostgreSQL for a whole test run, and a fresh, migrated database for each test in a few milliseconds.
 
-All processes of a run (pytest-xdist) share it: the first one that needs it starts it, and the server's guard stops it and
-removes its folder when the last one is gone, by whatever way.
+All processes of a run (pytest-xdist) share it: the first one that needs it starts it, and the server's guard stops it
+and removes its folder when the last one is gone, by whatever way.
 """
 
 import asyncio
@@ -34,6 +34,7 @@ _SETTINGS = {
     "autovacuum": "off",
     "jit": "off",
     "max_connections": "300",
+    "max_prepared_transactions": "20",
     "max_wal_senders": "64",
     "max_replication_slots": "64",
 }
@@ -113,7 +114,7 @@ def _join(card: Path) -> tuple[int, str] | None:
 
 
 def _start(card: Path, bin_folder: Path | None) -> tuple[int, str]:
-    # Not under the run's folder: pytest keeps that closed to others, and PostgreSQL runs as another user when we are root.
+    # Not in the run's folder: pytest keeps that closed to others, and as root we run PostgreSQL as another user.
     folder = Path(tempfile.mkdtemp(prefix="rowcast-test-", dir="/tmp"))
     with ThreadPoolExecutor(1) as thread:
         pipe, dsn = thread.submit(asyncio.run, _start_and_migrate(folder, bin_folder)).result()

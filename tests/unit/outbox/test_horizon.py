@@ -65,7 +65,9 @@ class Reader:
         self.phase = (self.phase + 1) % 3
 
     def _claim(self) -> None:
-        found = sorted(seq for seq in self.server.visible if seq >= self.at[0] and seq not in self.settled)[: self.limit]
+        found = sorted(seq for seq in self.server.visible if seq >= self.at[0] and seq not in self.settled)[
+            : self.limit
+        ]
         self.settled += found
         self.at = positions_after(self.at, found[-1] if len(found) == self.limit else None, self.horizon.last_seq)
         self.decided.append((low_bounds(self.at, self.horizon.decided_seq)[0][0], len(self.settled)))

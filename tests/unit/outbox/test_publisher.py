@@ -19,7 +19,9 @@ POLICY = RetryPolicy(max_attempts=3, base_s=10.0, cap_s=100.0, jitter=0.0)
 
 def event(number: int = 1) -> Envelope:
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    return Envelope(uuid.UUID(int=number), "acme", "order", "o1", "orders.placed", 1, at, msgspec.Raw(b"{}"), seq=number)
+    return Envelope(
+        uuid.UUID(int=number), "acme", "order", "o1", "orders.placed", 1, at, msgspec.Raw(b"{}"), seq=number
+    )
 
 
 def test_a_routed_event_is_published_and_owes_what_the_handler_said() -> None:
@@ -28,7 +30,9 @@ def test_a_routed_event_is_published_and_owes_what_the_handler_said() -> None:
     assert (state.status, state.error, state.wait_s, state.owed) == ("published", None, None, (Owed("jobs", "note"),))
 
 
-@pytest.mark.parametrize(("attempts", "status", "wait_s"), [(0, "failed", 10.0), (1, "failed", 20.0), (2, "dead", None), (9, "dead", None)])
+@pytest.mark.parametrize(
+    ("attempts", "status", "wait_s"), [(0, "failed", 10.0), (1, "failed", 20.0), (2, "dead", None), (9, "dead", None)]
+)
 def test_an_event_that_cannot_be_routed_is_tried_again_later_and_dead_after_the_last_attempt(
     attempts: int, status: str, wait_s: float | None
 ) -> None:
