@@ -44,7 +44,7 @@ class Wire:
         self._idle: list[Transfer] = []
         self._selector = selectors.DefaultSelector()
         self._ear, self._mouth = socket.socketpair()
-        self._is_woken = self._is_stopping = False
+        self._is_woken = self._is_stopping = self._is_joined = False
         self._due_s: float | None = None
         self._multi = self._make_multi(max_connections)
         self._thread = threading.Thread(target=self._run, name="rowcast-egress", daemon=True)
@@ -74,12 +74,14 @@ class Wire:
     def join(self, timeout_s: float) -> None:
         """Wait for the thread to end; no order is taken after that."""
         self._thread.join(timeout_s)
-        self._is_woken = True
+        # Not before: a thread that ended by itself must not make the byte that wakes it break the pipe.
+        self._is_joined = True
+        self._ear.close()
         self._mouth.close()
 
     def _wake(self) -> None:
         # One byte wakes for any number of orders; a lost race writes a second one, which is harmless.
-        if not self._is_woken:
+        if not self._is_woken and not self._is_joined:
             self._is_woken = True
             self._mouth.send(b"x")
 
@@ -193,5 +195,4 @@ class Wire:
             transfer.curl.close()
         self._multi.close()
         self._selector.close()
-        self._ear.close()
         self._report([(number, _CLOSED) for number in numbers])

@@ -1,6 +1,7 @@
 """Receivers that misbehave on purpose, on real sockets."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -46,22 +47,28 @@ def reset(writer: asyncio.StreamWriter) -> None:
 async def receiving(
     respond: Respond, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
 ) -> AsyncIterator[int]:
-    """Serve for the time of a block and give the port."""
-    writers: list[asyncio.StreamWriter] = []
+    """Serve for the time of a block and give the port; at its end every connection is closed and every handler over."""
+    handlers: set[asyncio.Task[None]] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        try:
-            await respond(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        handler = asyncio.current_task()
+        assert handler is not None
+        handlers.add(handler)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            try:
+                await respond(reader, writer)
+            except asyncio.CancelledError:
+                writer.transport.abort()
+            finally:
+                writer.close()
+                await writer.wait_closed()
 
     server = await asyncio.start_server(handle, host, 0, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        for writer in writers:
-            writer.transport.abort()
+        for handler in handlers:
+            handler.cancel()
+        if handlers:
+            await asyncio.wait(handlers, timeout=5.0)

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 
 import certifi
+import pytest
 
 from rowcast.egress.guard import Policy, parse_url
 from rowcast.egress.reply import EgressFailure, EgressSettings
@@ -77,3 +78,22 @@ def test_request_that_libcurl_will_not_take_is_reported_as_invalid() -> None:
     assert reports.came.wait(5.0)
     end(running)
     assert reports.kinds == {1: "invalid"}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_thread_that_ended_before_it_was_told_to_leaves_a_wire_that_still_stops() -> None:
+    def broken() -> Transfer:
+        raise MemoryError
+
+    reports = Reports()
+    ended = wire(reports, broken)
+    ended.send(1, REQUEST)
+    ended.start()
+    while any(thread.name == "rowcast-egress" for thread in threading.enumerate()):
+        threading.Event().wait(0.01)
+
+    ended.send(2, REQUEST)
+    end(ended)
+    end(ended)
+
+    assert reports.kinds[2] == "closed"
