@@ -12,6 +12,7 @@ from typing import Any
 from rowcast.bus.bus import Bus
 from rowcast.bus.memory import MemoryBus
 from rowcast.bus.postgres import PostgresBus
+from rowcast.capture.wal_feed import WalFeed
 from rowcast.core.clock import Clock, SystemClock
 from rowcast.core.delivery import Delivery
 from rowcast.core.event import DECLARED
@@ -154,8 +155,8 @@ async def _feed(settings: Settings, dsn: str, database: Database) -> Feed:
     """Give the feed asked for; `auto` streams the log where it can be streamed."""
     asked = settings.relay.feed
     if asked == "wal" or (asked == "auto" and await has_logical_wal(database)):
-        from rowcast.capture.wal_feed import WalFeed
-        return WalFeed(dsn=dsn, database=database, lease_s=settings.relay.lease_s, batch_size=settings.relay.batch_size)
+        relay = settings.relay
+        return WalFeed(dsn=dsn, lease_s=relay.lease_s, batch_size=relay.batch_size, noise=random.random)
     return _claim_feed(settings, dsn)
 
 

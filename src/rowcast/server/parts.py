@@ -1,5 +1,6 @@
 """What `dev` and `serve` share: telemetry, health, and the routes of the API."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,7 @@ import msgspec
 from litestar import Router as Routes
 
 from rowcast.core.clock import SystemClock
-from rowcast.core.telemetry import listening
+from rowcast.core.telemetry import listening, tell
 from rowcast.delivery.dead_letter import DeadLetters
 from rowcast.delivery.history import History
 from rowcast.observe.health import Health
@@ -32,8 +33,26 @@ from rowcast.server.settings import Settings
 def told(settings: Settings, metrics: Metrics) -> Iterator[None]:
     """Turn what the rooms tell into logs and metrics for the time of a block."""
     log = Log(sys.stderr, clock=SystemClock(), settings=log_settings(settings))
-    with listening(log.hear), listening(metrics.hear):
-        yield
+    library = LibraryLog()
+    logging.getLogger().addHandler(library)
+    try:
+        with listening(log.hear), listening(metrics.hear):
+            yield
+    finally:
+        logging.getLogger().removeHandler(library)
+
+
+class LibraryLog(logging.Handler):
+    """Turns what libraries log into lines of ours: one sentence each, without the traceback."""
+
+    def __init__(self) -> None:
+        """Take warnings and errors only."""
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell one record."""
+        error = record.exc_info[1] if record.exc_info else None
+        tell("library.warned", library=record.name, message=record.getMessage()[:300], error=str(error or "")[:300])
 
 
 def log_settings(settings: Settings) -> LogSettings:
