@@ -1,7 +1,7 @@
 """One batch on its way: check, route, tell the sockets, record states and deliveries at once, acknowledge."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -83,7 +83,7 @@ def storable(text: str) -> str:
     return text.replace("\x00", "").encode("utf-8", "replace").decode()[:_ERROR_LIMIT_CHARS]
 
 
-def to_be_routed(events: Sequence[Envelope], states: dict[uuid.UUID, Row]) -> list[Envelope]:
+def to_be_routed(events: Sequence[Envelope], states: Mapping[uuid.UUID, Row]) -> list[Envelope]:
     """Leave out what is published or dead, what failed and is not due, and what stands in the batch twice."""
     seen: set[uuid.UUID] = set()
     fresh = []
@@ -146,7 +146,7 @@ class Publisher:
                 return (Routed(events[0], error=f"{type(error).__name__}: {error}"),)
         return [each for event in events for each in await self._route((event,))]
 
-    def _planned(self, routed: Sequence[Routed], states: dict[uuid.UUID, Row]) -> list[NewState]:
+    def _planned(self, routed: Sequence[Routed], states: Mapping[uuid.UUID, Row]) -> list[NewState]:
         return [
             state_of(
                 each,

@@ -1,7 +1,7 @@
 """Writing events, and a handler that keeps what it is told, for the outbox's tests."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,7 +17,10 @@ _MANY = """
 insert into rowcast.event (id, tenant_id, aggregate_type, aggregate_id, event_type, occurred_at, payload)
 select rowcast.uuid7(), $1, 'order', 'k' || (number % $3), 'orders.placed', now(), '{}' from generate_series(1, $2) as number
 """
-_SETTLE = "insert into rowcast.event_state (event_id, status) select id, 'published' from unnest($1::uuid[]) as id"
+_SETTLE = (
+    "insert into rowcast.event_state (event_id, status) select id, 'published' from unnest($1::uuid[]) as id"
+    " on conflict do nothing"
+)
 
 
 async def emit(driver: Any, *, tenant: str = "acme", key: str = "k1", event_type: str = "orders.placed") -> uuid.UUID:
@@ -32,7 +35,7 @@ async def emit_some(dsn: str, count: int, *, tenant: str = "acme", keys: int = 1
 
 
 @asynccontextmanager
-async def session(dsn: str) -> Any:
+async def session(dsn: str) -> AsyncIterator[Any]:
     """Give a plain connection, such as an application has."""
     driver = await asyncpg.connect(dsn)
     try:

@@ -1,22 +1,23 @@
 """Several claim feeds on one database: fair shares, order, takeover, and a fence that nobody can pass."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
 
+from rowcast.core.envelope import Envelope
 from rowcast.core.errors import StoreUnavailableError
 from rowcast.outbox.claim_feed import ClaimFeed
 from rowcast.store.pool import Database
 from tests.integration.outbox.events import emit, emit_some, is_in_order, session, settle, statuses
 
-Open = Callable[..., object]
+Open = Callable[..., Awaitable[ClaimFeed]]
 
 
 @pytest_asyncio.fixture
-async def feeds(dsn: str) -> AsyncIterator[Callable[..., object]]:
+async def feeds(dsn: str) -> AsyncIterator[Open]:
     """`await feeds(lease_s=...)` opens one more feed."""
     async with AsyncExitStack() as stack:
 
@@ -79,7 +80,7 @@ async def test_a_surplus_is_not_given_away_while_its_batch_is_being_worked_on(fe
 
 
 async def test_three_feeds_at_once_keep_the_order_of_each_aggregate(feeds: Open, dsn: str, database: Database) -> None:
-    told = []
+    told: list[Envelope] = []
 
     async def relay(feed: ClaimFeed) -> None:
         while True:
