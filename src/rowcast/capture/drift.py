@@ -25,14 +25,18 @@ class Drift(msgspec.Struct, frozen=True):
 
 async def check_watches(session: Session, declared: Sequence[Watch]) -> tuple[Drift, ...]:
     """Compare the declared watches with the triggers that are installed; nothing is changed."""
-    installed = {row["function"]: row for row in await session.fetch(load_queries("rowcast.capture")["installed_watches"])}
+    installed = {
+        row["function"]: row for row in await session.fetch(load_queries("rowcast.capture")["installed_watches"])
+    }
     found: list[Drift] = []
     for watch in declared:
         schema, name = split_table(watch.table)
         row = installed.pop(function_name(schema, name), None)
         found += await _compare(session, watch, row)
     found += [
-        Drift(row["table"] or name, "surplus", "Nothing declares this watch. Declare it, or remove it with its migration.")
+        Drift(
+            row["table"] or name, "surplus", "Nothing declares this watch. Declare it, or remove it with its migration."
+        )
         for name, row in installed.items()
     ]
     return tuple(found)

@@ -1,3 +1,87 @@
+-- name: slot_state
+-- All that decides whether this database can be streamed, and from where.
+select current_setting('wal_level') as wal_level,
+       current_setting('max_slot_wal_keep_size') as keep_size,
+       current_database()::text as database,
+       exists (select 1 from pg_publication where pubname = 'rowcast_events') as has_publication,
+       (select lsn::text from rowcast.feed_cursor where shard = -1) as settled_lsn,
+       named.slot_name, s.slot_name is not null as has_slot, s.database::text as slot_database, s.plugin::text as plugin,
+       coalesce(s.active, false) as is_active, s.wal_status = 'lost' as is_lost
+from (
+    select coalesce(:slot::text, 'rowcast_' || oid) as slot_name from pg_database where datname = current_database()
+) as named left join pg_replication_slots s on s.slot_name = named.slot_name;
+
+-- name: lock_slot
+-- One process at a time makes or drops the slot of this database.
+select pg_try_advisory_lock(:lock_class::integer, :slot_lock::integer) as is_locked;
+
+-- name: unlock_slot
+-- Lets the next one look.
+select pg_advisory_unlock(:lock_class::integer, :slot_lock::integer);
+
+-- name: create_publication
+-- What the log tells of the outbox: inserts, under the name of the whole table, and the columns of an envelope.
+create publication rowcast_events for table rowcast.event
+    (id, seq, tenant_id, aggregate_type, aggregate_id, event_type, version, occurred_at, payload, traceparent, topic)
+    with (publish = 'insert', publish_via_partition_root = true);
+
+-- name: drop_slot
+-- Drops a slot that is of no use any more.
+select pg_drop_replication_slot(:slot);
+
+-- name: record_gap
+-- A stretch of the log will never be read. Whoever leads next reads the table instead, and says when that is done.
+insert into rowcast.feed_gap (reason) values (:reason);
+
+-- name: begin_to_lead
+-- From now on only this process settles what the WAL feed hands out. No position yet means that the table was never read.
+update rowcast.feed_cursor c set fence = c.fence + 1, changed_at = clock_timestamp()
+where c.shard = -1
+returning c.fence, c.lsn is null or exists (select 1 from rowcast.feed_gap where healed_at is null) as is_gap;
+
+-- name: move_cursor
+-- Writes down how far the log is settled, if this process still leads; the row stays locked until the transaction ends.
+-- Gives how far the log is written: whatever was read before was committed before that.
+update rowcast.feed_cursor set lsn = coalesce(:lsn::text::pg_lsn, lsn), changed_at = clock_timestamp()
+where shard = -1 and fence = :fence returning pg_current_wal_insert_lsn()::text as written_lsn;
+
+-- name: events_with_state
+-- Which of some events were relayed beside the stream; a failed one comes again by the side lane.
+select s.event_id from unnest(:event_ids::uuid[]) as asked(id)
+cross join lateral (select event_id from rowcast.event_state where event_id = asked.id limit 1) as s;
+
+-- name: end_gap
+-- The table was read up to where the slot begins: every gap is healed.
+with gap as (
+    update rowcast.feed_gap set healed_at = clock_timestamp(), healed_events = :healed_events where healed_at is null
+)
+update rowcast.feed_cursor c
+set lsn = coalesce(c.lsn, (select confirmed_flush_lsn from pg_replication_slots where slot_name = :slot::text)),
+    changed_at = clock_timestamp()
+where c.shard = -1 and c.fence = :fence returning c.fence;
+
+-- name: heal_bounds
+-- Between which numbers an event may lie that the slot has never seen. Asked when the slot exists.
+select (select coalesce(min(low_seq), 0) from rowcast.feed_cursor where shard >= 0) as from_seq,
+       (select case when is_called then last_value else 0 end from rowcast.event_seq) as last_seq;
+
+-- name: events_to_heal
+-- The oldest pending events in a stretch of numbers, in order.
+select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.payload,
+       e.traceparent, e.topic
+from rowcast.event e
+where e.seq >= :from_seq and e.seq < :until_seq and (select true from rowcast.event_state s where s.event_id = e.id) is null
+order by e.seq limit :limit;
+
+-- name: measure_slot
+-- How much of the log the slot keeps back, and how much more the server lets it keep (null: no limit).
+select case when pg_is_in_recovery() then null
+            else pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint end as lag_bytes,
+       case when pg_is_in_recovery() then null
+            else pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint end as kept_bytes,
+       safe_wal_size as safe_bytes, wal_status
+from pg_replication_slots where slot_name = :slot::text;
+
 -- name: describe_table
 -- A table's columns and primary key, in order.
 select c.relkind::text as kind,

@@ -25,5 +25,7 @@ async def describe_table(session: Session, schema: str, name: str) -> TableDescr
     """
     row = await session.fetch_one(load_queries("rowcast.capture")["describe_table"], schema=schema, name=name)
     if row is None:
-        raise NotFoundError(f"There is no table {schema}.{name}. Create it first, or check the name.", code="input.no_table")
+        raise NotFoundError(
+            f"There is no table {schema}.{name}. Create it first, or check the name.", code="input.no_table"
+        )
     return TableDescription(schema, name, row["kind"], tuple(row["columns"]), tuple(row["key"]))

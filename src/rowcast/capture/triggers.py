@@ -187,7 +187,9 @@ def _key(row: str, table: TableDescription) -> str:
 
 
 def _topic(row: str, watch: Watch) -> str:
-    return " || ".join(f"{row}.{quoted(text)}::text" if is_column else literal(text) for text, is_column in topic_parts(watch.topic))
+    return " || ".join(
+        f"{row}.{quoted(text)}::text" if is_column else literal(text) for text, is_column in topic_parts(watch.topic)
+    )
 
 
 def _trigger(kind: str, place: str, table: TableDescription, *, is_wanted: bool) -> str:

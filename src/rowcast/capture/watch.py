@@ -61,7 +61,9 @@ def _parsed(table: Mapping[str, Any]) -> Watch:
     try:
         return msgspec.convert(dict(table), Watch)
     except msgspec.ValidationError as error:
-        raise InvalidInputError(f"The watch of {table.get('table', '?')!r} cannot be read: {error}.", code="input.watch") from error
+        raise InvalidInputError(
+            f"The watch of {table.get('table', '?')!r} cannot be read: {error}.", code="input.watch"
+        ) from error
 
 
 def split_table(name: str) -> tuple[str, str]:
@@ -71,8 +73,14 @@ def split_table(name: str) -> tuple[str, str]:
         InvalidInputError: `input.watch`.
     """
     parts = [(quoted.replace('""', '"') if quoted else plain.lower()) for quoted, plain in _PART.findall(name)]
-    if _PART.sub("", name) not in ("", ".") or not 1 <= len(parts) <= 2 or not all(0 < len(part.encode()) <= 63 for part in parts):
-        raise InvalidInputError(f"{name[:140]!r} is no table name. Write table, schema.table or \"Quoted\".", code="input.watch")
+    if (
+        _PART.sub("", name) not in ("", ".")
+        or not 1 <= len(parts) <= 2
+        or not all(0 < len(part.encode()) <= 63 for part in parts)
+    ):
+        raise InvalidInputError(
+            f'{name[:140]!r} is no table name. Write table, schema.table or "Quoted".', code="input.watch"
+        )
     return (parts[0], parts[1]) if len(parts) == 2 else ("public", parts[0])
 
 

@@ -158,10 +158,15 @@ create table rowcast.feed_cursor (
     low_seq bigint not null default 0,
     read_seq bigint not null default 0,
     lsn pg_lsn,
-    changed_at timestamptz not null default clock_timestamp()
+    changed_at timestamptz not null default clock_timestamp(),
+    -- Raised by each process that begins to lead the WAL feed. Whoever led before can then settle nothing.
+    fence bigint not null default 0
 );
 
-insert into rowcast.feed_cursor (shard) select generate_series(0, 63);
+insert into rowcast.feed_cursor (shard) select generate_series(-1, 63);
+
+-- Drawn from by a watch's trigger whenever changes could not be captured: a number that survives the rollback of its reason.
+create sequence rowcast.capture_failures;
 
 -- A stretch of the log that the WAL feed could not read (the slot was lost), and when the claim feed had healed it.
 create table rowcast.feed_gap (
