@@ -86,7 +86,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def server_folder() -> Iterator[Path]:
-    """A folder for a PostgreSQL of the test's own. Not `tmp_path`: pytest closes that to the user it runs as under root."""
+    """A folder for a PostgreSQL of the test's own; root runs that as another user, to whom `tmp_path` is closed."""
     folder = Path(tempfile.mkdtemp(prefix="rowcast-server-", dir="/tmp"))
     folder.chmod(0o755)
     yield folder

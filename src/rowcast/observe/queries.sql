@@ -1,5 +1,5 @@
 -- name: settled_counts
--- Dead events, to a cap. Published ones are what the statistics count without those in trouble: counting would read them all.
+-- Dead events, to a cap. Published ones are what the statistics count, without those in trouble: counting reads them all.
 with trouble as (
     select status from rowcast.event_state where status in ('failed', 'dead') limit :cap
 ), settled as (
@@ -12,14 +12,14 @@ select (select count(*) from trouble where status = 'dead') as dead,
 -- name: delivery_counts
 -- Open and dead deliveries of each sink, to a cap, and how long the first of those that are due has been waiting.
 select sink, status, count(*) as deliveries,
-       coalesce(extract(epoch from clock_timestamp() - min(due_at) filter (where status = 'waiting' and due_at <= clock_timestamp())),
-                0)::double precision as overdue_s
+       coalesce(extract(epoch from clock_timestamp() - min(due_at) filter (where is_due)), 0)::double precision as overdue_s
 from (
-    (select sink, status, due_at from rowcast.delivery where status = 'waiting' order by sink, priority, due_at, id limit :cap)
+    (select sink, status, due_at, due_at <= clock_timestamp() as is_due from rowcast.delivery
+     where status = 'waiting' order by sink, priority, due_at, id limit :cap)
     union all
-    (select sink, status, due_at from rowcast.delivery where status = 'running' order by sink, leased_until limit :cap)
+    (select sink, status, due_at, false from rowcast.delivery where status = 'running' order by sink, leased_until limit :cap)
     union all
-    (select sink, status, due_at from rowcast.delivery where status = 'dead' and replayed_at is null limit :cap)
+    (select sink, status, due_at, false from rowcast.delivery where status = 'dead' and replayed_at is null limit :cap)
 ) d
 group by sink, status order by sink, status;
 

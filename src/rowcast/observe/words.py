@@ -11,7 +11,8 @@ REDACTED = "[redacted]"
 _WORD = re.compile(r"[A-Za-z0-9_.:\-]{0,64}\Z")
 _HTTP_STATUS = re.compile(r"http_([1-5])\d\d\Z")
 _SECRET_KEY = re.compile(
-    r"password|passwd|secret|token|authorization|cookie|credential|signature|api_?key|private_?key|dsn\Z|jwt|payload|e?mail|phone"
+    r"password|passwd|secret|token|authorization|cookie|credential|signature|api_?key|private_?key|dsn\Z|jwt"
+    r"|payload|e?mail|phone"
 )
 _SECRET_TEXT = re.compile(
     r"(?P<url>[a-z][a-z0-9+.\-]*://)[^/\s@:]*:[^/\s@]*@"

@@ -1,7 +1,7 @@
 """A real PostgreSQL beside us, for development, tests and small installations: no container, no system package.
 
-Three things see to it that the server never outlives us: leaving the block stops it; a guard process stops it when we die
-without leaving the block; and the next start stops whatever the guard did not.
+Three things see to it that the server never outlives us: leaving the block stops it; a guard process stops it when we
+die without leaving the block; and the next start stops whatever the guard did not.
 """
 
 import asyncio
@@ -109,7 +109,7 @@ class EmbeddedPostgres:
         """
         self._lock = lock_folder(self._folder.path)
         try:
-            await asyncio.to_thread(prepare_folder, self._folder, self._programs)
+            self._programs = await asyncio.to_thread(prepare_folder, self._folder, self._programs)
             self._socket_folder = make_socket_folder(self._folder, self._programs.account)
             self._pipe = make_pipe(self._folder.path)
             await self.start()

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from rowcast.core.errors import ConfigError
-from rowcast.server.embedded_programs import Account, Programs
+from rowcast.server.embedded_programs import Account, Programs, can_enter_anywhere
 
 # sun_path has 104 bytes on macOS and 108 on Linux; PostgreSQL adds its own name to the folder.
 _SOCKET_PATH_BYTES = 100
@@ -51,14 +51,16 @@ def lock_folder(path: Path) -> int:
     The kernel frees the lock when the process ends, however it ends.
 
     Raises:
-        ConfigError: `config.data_locked` where another process uses the folder, `config.data_folder` where it cannot be made.
+        ConfigError: `config.data_locked` where another process uses the folder, `config.data_folder` where it cannot
+            be made.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise ConfigError(
-            f"The data folder {path} cannot be used ({error.strerror}). Set database.folder to a folder this user may write.",
+            f"The data folder {path} cannot be used ({error.strerror}). "
+            "Set database.folder to a folder this user may write.",
             code="config.data_folder",
         ) from error
     try:
@@ -75,45 +77,51 @@ def lock_folder(path: Path) -> int:
     return lock
 
 
-def prepare_folder(folder: DataFolder, programs: Programs) -> None:
-    """Make the cluster where there is none yet; check that the server can reach and read the one there is.
+def prepare_folder(folder: DataFolder, programs: Programs) -> Programs:
+    """Make the cluster where there is none yet, check the one there is, and give the programs as they can reach it.
 
     Raises:
         ConfigError: `config.data_folder`, `config.data_password`, `config.data_version` or `config.embedded`.
     """
-    _check_reach(folder, programs)
+    programs = _that_reach(folder, programs)
     if folder.data.exists():
         _check_cluster(folder, programs)
     else:
         _make_cluster(folder, programs)
     if folder.log.exists() and folder.log.stat().st_size > _LOG_LIMIT_BYTES:
         folder.log.replace(folder.log.with_suffix(".log.1"))
+    return programs
 
 
-def _check_reach(folder: DataFolder, programs: Programs) -> None:
+def _that_reach(folder: DataFolder, programs: Programs) -> Programs:
+    """Lend root's right to enter folders only where the account needs it."""
     if programs.account is None:
-        return
+        return programs
     folder.path.chmod(0o711)
-    probe: list[str | Path] = ["/bin/sh", "-c", 'cd "$1" && test -x "$2"', "sh", folder.path, programs.path("postgres")]
-    if not programs.run(probe).is_good:
-        raise ConfigError(
-            f"The server runs as user {programs.account.name}, who cannot enter {folder.path} or run {programs.folder}. "
-            "Keep both under folders that everybody may enter (chmod o+x), or run rowcast as an ordinary user.",
-            code="config.data_folder",
-        )
+    lent = msgspec.structs.replace(programs, enters_anywhere=True)
+    for chosen in (programs, lent) if can_enter_anywhere() else (programs,):
+        words = ["/bin/sh", "-c", 'cd "$1" && test -x "$2"', "sh", str(folder.path), str(programs.path("postgres"))]
+        if chosen.run(words).is_good:
+            return chosen
+    raise ConfigError(
+        f"The server runs as user {programs.account.name}, who cannot enter {folder.path} or run {programs.folder}. "
+        "Keep both under folders that everybody may enter (chmod o+x), or run rowcast as an ordinary user.",
+        code="config.data_folder",
+    )
 
 
 def _check_cluster(folder: DataFolder, programs: Programs) -> None:
     if not (folder.path / "password").exists():
         raise ConfigError(
-            f"The file {folder.path / 'password'} is missing, so nobody can log in. Restore it, or remove the folder to start anew.",
+            f"The file {folder.path / 'password'} is missing, so nobody can log in. "
+            "Restore it, or remove the folder to start anew.",
             code="config.data_password",
         )
     made_by, have = (folder.data / "PG_VERSION").read_text().strip(), str(programs.major_version())
     if made_by != have:
         raise ConfigError(
-            f"The data in {folder.path} are of PostgreSQL {made_by} and this is {have}. Dump them with the older version and "
-            "load them here, or choose another folder.",
+            f"The data in {folder.path} are of PostgreSQL {made_by} and this is {have}. "
+            "Dump them with the older version and load them here, or choose another folder.",
             code="config.data_version",
         )
 

@@ -1,9 +1,9 @@
 """The guard of an embedded server: a small process that stops it when everybody who needs it has gone.
 
-It reads a named pipe. Whoever needs the server holds the pipe open for writing; when the last one is gone, by exit, crash or
-kill -9, the kernel ends the guard's read, and the guard stops the server. `prctl(PR_SET_PDEATHSIG)` would need no process, but
-works on Linux only, follows the thread that started the server instead of the process, and has to run between fork and
-exec, which is unsafe beside other threads.
+It reads a named pipe. Whoever needs the server holds the pipe open for writing; when the last one is gone, by exit,
+crash or kill -9, the kernel ends the guard's read, and the guard stops the server. `prctl(PR_SET_PDEATHSIG)` would need
+no process, but works on Linux only, follows the thread that started the server instead of the process, and has to run
+between fork and exec, which is unsafe beside other threads.
 """
 
 import os
@@ -11,8 +11,8 @@ import subprocess
 from pathlib import Path
 
 # $1 pid of the server, $2 its pid file, $3 a folder to remove afterwards or nothing.
-# The server removes its pid file when it ends, also where nobody reaps it. While there is one, it must still name the pid:
-# after a crash that may be another program's.
+# The server removes its pid file when it ends, also where nobody reaps it. While there is one, it must still name the
+# pid: after a crash that may be another program's.
 _SCRIPT = """
 is_ours() { kill -0 "$1" 2>/dev/null && { [ ! -e "$2" ] || [ "$(head -n 1 "$2")" = "$1" ]; }; }
 read -r _
@@ -28,7 +28,7 @@ _PIPE = "alive"
 
 
 def make_pipe(folder: Path) -> int:
-    """Make the pipe of `folder` anew and hold it open; gives the file descriptor to close when the server is not needed."""
+    """Make the pipe of `folder` anew and hold it open; gives the file descriptor to close when it is not needed."""
     path = folder / _PIPE
     path.unlink(missing_ok=True)
     os.mkfifo(path, 0o600)

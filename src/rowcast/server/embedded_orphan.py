@@ -9,7 +9,7 @@ from pathlib import Path
 def find_orphan(data: Path) -> int | None:
     """Give the pid of the server that runs on `data`; a pid file that names anything else is stale and is removed.
 
-    The pid may be another program's by now, and PostgreSQL itself would then refuse to start; so the command line decides.
+    The pid may be another program's by now, and PostgreSQL itself would then refuse to start; the command line decides.
     """
     pid_file = data / "postmaster.pid"
     try:

@@ -17,6 +17,7 @@ from rowcast.core.errors import ConfigError
 # `postgres` refuses to run as root. The first of these that exists takes its place (`_postgres`: macOS).
 _ACCOUNTS = ("postgres", "_postgres", "nobody")
 _PATIENCE_S = 120.0
+_CAP_DAC_READ_SEARCH = 1 << 2
 
 
 Words = Sequence[str] | Sequence[str | Path]
@@ -38,10 +39,14 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Programs(msgspec.Struct, frozen=True):
-    """One folder of PostgreSQL programs, and the account to switch to; None runs them as ourselves."""
+    """One folder of PostgreSQL programs, and the account to switch to; None runs them as ourselves.
+
+    With `enters_anywhere` the account keeps root's right to enter and read folders that are closed to it.
+    """
 
     folder: Path
     account: Account | None
+    enters_anywhere: bool = False
 
     def path(self, name: str) -> Path:
         """Give the path of one program."""
@@ -49,9 +54,9 @@ class Programs(msgspec.Struct, frozen=True):
 
     def spawn(self, command: Words, *, stdout: int | IO[bytes] | None = None) -> subprocess.Popen[bytes]:
         """Start a program in a session of its own, so that Ctrl-C in our terminal does not reach it before us."""
-        who, prefix = self.account, _pass_through(self.account)
+        prefix = _pass_through(self.account) if self.account is not None and self.enters_anywhere else []
         # With the prefix it is setpriv that changes the account.
-        who = None if prefix else who
+        who = None if prefix else self.account
         return subprocess.Popen(
             [*prefix, *(str(word) for word in command)],
             stdin=subprocess.DEVNULL,
@@ -123,31 +128,26 @@ def _account() -> Account | None:
     )
 
 
-def _pass_through(account: Account | None) -> list[str]:
-    """Give what starts a program under `account` with root's right to enter folders.
-
-    Root works in folders such as /root that nobody else may enter, and `postgres` must not run as root. The account then
-    keeps that one right (CAP_DAC_OVERRIDE), which is less than root has. Without setpriv, or where root itself lacks the
-    right, the account must be able to enter by itself.
-    """
-    setpriv = shutil.which("setpriv")
-    if account is None or setpriv is None or not _may_override():
-        return []
-    capability = "+dac_override"
-    return [
-        setpriv, f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups",
-        f"--inh-caps={capability}", f"--ambient-caps={capability}", "--",
-    ]  # fmt: skip
-
-
-def _may_override() -> bool:
-    """Tell whether this process has CAP_DAC_OVERRIDE (bit 1); a container's root may lack it."""
+def can_enter_anywhere() -> bool:
+    """Tell whether this process can lend its right to enter every folder; a container's root may lack it."""
     try:
         status = Path("/proc/self/status").read_text("utf-8")
     except OSError:
         return False
     found = re.search(r"^CapPrm:\s*([0-9a-f]+)$", status, re.MULTILINE)
-    return found is not None and bool(int(found.group(1), 16) & 0b10)
+    has_right = found is not None and bool(int(found.group(1), 16) & _CAP_DAC_READ_SEARCH)
+    return has_right and shutil.which("setpriv") is not None
+
+
+def _pass_through(account: Account) -> list[str]:
+    """Give what starts a program under `account` with root's right to enter and read folders, and no other right.
+
+    Root works in folders such as /root that nobody else may enter, and `postgres` must not run as root.
+    """
+    return [
+        "setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups",
+        "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--",
+    ]  # fmt: skip
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:

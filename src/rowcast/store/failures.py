@@ -48,7 +48,8 @@ def explain(error: BaseException, *, is_closed: bool = False) -> RowcastError | 
         is_closed and isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError))
     ):
         return StoreUnavailableError(
-            f"The database cannot be reached ({type(error).__name__}: {error}). Check that it runs; rowcast tries again."
+            f"The database cannot be reached ({type(error).__name__}: {error}). "
+            "Check that it runs; rowcast tries again."
         )
     return _explain_statement(error) if isinstance(error, asyncpg.PostgresError) else None
 

@@ -42,7 +42,7 @@ def pending_migrations(shipped: Sequence[Migration], applied: dict[str, str]) ->
         shipped: All migrations, in order.
         applied: Name and checksum of those the database has had.
     Raises:
-        ConfigError: `config.schema`, when an applied migration is another text than the shipped one, or is unknown here.
+        ConfigError: `config.schema`, when an applied migration is another text than the shipped one, or unknown here.
     """
     known = {migration.name: migration for migration in shipped}
     for name, checksum in applied.items():
@@ -79,7 +79,7 @@ async def plan_migrations(connection: Connection) -> tuple[Migration, ...]:
 
 
 def render_migrations(migrations: Sequence[Migration]) -> str:
-    """Give the SQL that runs `migrations` and records them, for another tool to run: psql, Django, Alembic, Supabase."""
+    """Give the SQL that runs `migrations` and records them, for another tool: psql, Django, Alembic, Supabase."""
     if not migrations:
         return "-- Nothing to run: the schema is up to date.\n"
     prepare = load_queries(_QUERIES)["make_migration_table"].text
@@ -89,7 +89,8 @@ def render_migrations(migrations: Sequence[Migration]) -> str:
 
 def _render_migration(migration: Migration) -> str:
     # Text for another tool; the name and the checksum are words of ours and can stand in quotes as they are.
-    record = f"insert into rowcast.migration (name, checksum) values ('{migration.name}', '{migration.checksum}');"  # noqa: S608
+    values = f"('{migration.name}', '{migration.checksum}')"
+    record = f"insert into rowcast.migration (name, checksum) values {values};"  # noqa: S608
     return f"-- {migration.name}\nbegin;\n{migration.script.rstrip()}\n{record}\ncommit;\n"
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 
 from rowcast.core.errors import (
+    ConfigError,
     ConflictError,
     InvalidInputError,
     NotFoundError,
@@ -23,6 +24,7 @@ _CLASSES: dict[str, Callable[..., RowcastError]] = {
     "RC404": NotFoundError,
     "RC409": ConflictError,
     "RC413": InvalidInputError,
+    "RC500": ConfigError,
 }
 _DEPTH = 8
 
@@ -44,7 +46,7 @@ def refusal(sqlstate: str, message: str) -> RowcastError | None:
 
 
 def find_refusal(error: BaseException) -> RowcastError | None:
-    """Give the refusal that a driver's error carries, or None: asyncpg, psycopg, and SQLAlchemy or Django around them."""
+    """Give the refusal that a driver's error carries, or None: asyncpg, psycopg, SQLAlchemy or Django around them."""
     inner: BaseException | None = error
     for _ in range(_DEPTH):
         if inner is None:

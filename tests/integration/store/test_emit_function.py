@@ -108,7 +108,7 @@ async def _emit_json(database: Database, payload: str) -> None:
     await database.fetch(
         parse_query(
             "emit_json",
-            "select rowcast.emit_json('acme', 'orders.confirmed', :payload::json, null, null, 1, null, null, null, null)",
+            "select rowcast.emit_json('acme', 'a.b', :payload::json, null, null, 1, null, null, null, null)",
         ),
         payload=payload,
     )

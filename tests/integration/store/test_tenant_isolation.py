@@ -55,7 +55,8 @@ with emitted as (
     insert into rowcast.delivery (tenant_id, event_id, sink, target) select tenant, id, 'webhooks', 't' from emitted
     returning id, tenant_id
 ), endpoints as (
-    insert into rowcast.endpoint (id, tenant_id, url, secret) select 'ep_' || tenant, tenant, 'https://x.example', 's' from emitted
+    insert into rowcast.endpoint (id, tenant_id, url, secret)
+    select 'ep_' || tenant, tenant, 'https://x.example', 's' from emitted
 )
 insert into rowcast.attempt (delivery_id, fence, tenant_id, attempt, outcome, started_at, latency_ms)
 select id, 1, tenant_id, 1, 'delivered', now(), 1 from delivered

@@ -5,6 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+import rowcast.testing
+
+_LIGHT = "import sys, rowcast.testing.pytest_plugin; print(sorted({'asyncpg', 'psycopg', 'litestar', 'msgspec'} & set(sys.modules)))"
 _TEST = """
 import re
 
@@ -44,3 +49,15 @@ def test_two_processes_share_one_server(tmp_path: Path) -> None:
     assert "2 passed" in _run(tmp_path, "-n", "2", f"--basetemp={tmp_path / 'run'}")
 
     assert len(list((tmp_path / "run").glob("rowcast-cluster-*.json"))) == 1
+
+
+def test_the_plug_in_loads_none_of_the_heavy_packages() -> None:
+    ended = subprocess.run([sys.executable, "-c", _LIGHT], capture_output=True, text=True, timeout=60, check=True)
+
+    assert ended.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there_and_no_other() -> None:
+    assert all(getattr(rowcast.testing, name).__name__ == name for name in rowcast.testing.__all__)
+    with pytest.raises(AttributeError):
+        rowcast.testing.no_such_name  # noqa: B018

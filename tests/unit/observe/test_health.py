@@ -1,8 +1,6 @@
 """Ready means that every component said so lately; alive means that the process turns."""
 
 from rowcast.observe.health import Component, Health, Liveness
-from rowcast.observe.status import Slot
-from rowcast.observe.watch import judge_slots
 from rowcast.testing.fake_clock import FakeClock
 
 
@@ -60,15 +58,3 @@ def test_a_process_that_stops_is_alive_and_not_ready(clock: FakeClock) -> None:
 
     assert (health.readiness().is_ready, health.readiness().status) == (False, "stopping")
     assert health.liveness() == Liveness("ok")
-
-
-def _slot(*, is_active: bool = True, wal_status: str = "reserved", safe_bytes: int | None = None) -> Slot:
-    return Slot("rowcast", is_active, wal_status, 0, 0, safe_bytes)
-
-
-def test_slots_are_judged_by_what_they_would_lose() -> None:
-    assert judge_slots([])[0] == "ok"
-    assert judge_slots([_slot()])[0] == "ok"
-    assert judge_slots([_slot(is_active=False)])[0] == "degraded"
-    assert judge_slots([_slot(safe_bytes=1024)])[0] == "degraded"
-    assert judge_slots([_slot(), _slot(wal_status="lost", is_active=False)])[0] == "down"

@@ -3,6 +3,7 @@
 import pytest
 
 from rowcast.core.errors import (
+    ConfigError,
     ConflictError,
     InvalidInputError,
     NotFoundError,
@@ -19,6 +20,7 @@ from rowcast.store.refusals import find_refusal, refusal
         ("RC403", PermissionDeniedError),
         ("RC404", NotFoundError),
         ("RC409", ConflictError),
+        ("RC500", ConfigError),
     ],
 )
 def test_a_refusal_becomes_the_class_of_its_state_with_its_own_code(sqlstate: str, kind: type[Exception]) -> None:

@@ -18,8 +18,9 @@ begin
 exception
     when insufficient_privilege then
         if not pg_has_role(current_user, 'rowcast_app', 'member') then
-            raise exception 'config.role: the role rowcast_app belongs to somebody else; let an administrator run: grant rowcast_app to %',
-                quote_ident(current_user) using errcode = 'RC403';
+            raise exception
+                'config.role: the role rowcast_app is somebody else''s; let an administrator run: grant rowcast_app to %',
+                quote_ident(current_user) using errcode = 'RC500';
         end if;
 end
 $$;
