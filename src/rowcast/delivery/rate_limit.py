@@ -14,8 +14,8 @@ _MINUTE_US = 60_000_000
 class Limits(msgspec.Struct, frozen=True):
     """What one key may do, over all workers. 0 means no limit.
 
-    Never more than `rate_per_minute` attempts begin in any 60 seconds, at most `burst` of them at once, and at most
-    `concurrency` run at the same time.
+    Never more than `rate_per_minute` attempts begin in any 60 seconds, at most `burst` of them at once (a fifth of the
+    rate is the most that counts), and at most `concurrency` run at the same time.
     """
 
     rate_per_minute: int = 0
@@ -37,8 +37,11 @@ class Grant(NamedTuple):
 
 
 def burst_size(limits: Limits) -> int:
-    """Give how many may begin at once: at least one, never more than a whole minute's worth."""
-    return max(1, min(limits.burst, limits.rate_per_minute))
+    """Give how many may begin at once: at least one, never more than a fifth of a minute's worth.
+
+    Every permit of a burst is one less for the rest of the minute; beyond a fifth a key that is always busy would crawl.
+    """
+    return max(1, min(limits.burst, limits.rate_per_minute // 5))
 
 
 def spacing_us(limits: Limits) -> int:

@@ -250,7 +250,7 @@ begin
             using errcode = 'RC400';
     end if;
     insert into rowcast.delivery (tenant_id, sink, target, key, priority, due_at, max_attempts, payload)
-    values (tenant_id, 'jobs', task, coalesce(key, ''), coalesce(priority, 2),
+    values (tenant_id, 'jobs', task, coalesce(nullif(key, ''), task), coalesce(priority, 2),
             clock_timestamp() + make_interval(secs => coalesce(delay_s, 0)), coalesce(max_attempts, 0), arguments)
     returning id into delivery_id;
     return delivery_id;
