@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 SECRET = "a-secret-of-the-ledger-run-0123456789abcdef"
 LEASE_S = 2
 FROZEN_S = 2.5 * LEASE_S
-DRAIN_S = 90.0
+DRAIN_S = 30.0
 
 
 class Node:
@@ -60,6 +60,11 @@ class Node:
     def kill_and_restart(self) -> None:
         self.kill()
         self.process = self._start()
+
+    def revive(self) -> None:
+        """Start the process again if it ended by itself, as any supervisor does."""
+        if self.process.poll() is not None:
+            self.process = self._start()
 
     def freeze(self, seconds: float) -> None:
         """Stop the process past its lease, then let it wake up and go on as if nothing had happened."""
@@ -88,6 +93,7 @@ class Faults:
         plan = sorted([(seconds * share, "database") for share in (0.2, 0.45, 0.7)] + [(seconds * share, "freeze") for share in (0.1, 0.35, 0.6)])
         frozen: list[threading.Thread] = []
         while (passed := time.monotonic() - begin) < seconds:
+            self.revive()
             if plan and plan[0][0] <= passed:
                 frozen += self._planned(plan.pop(0)[1])
             else:
@@ -95,6 +101,11 @@ class Faults:
             time.sleep(seconds / 60 * (0.5 + self._noise.random()))
         for thread in frozen:
             thread.join(timeout=60)
+
+    def revive(self) -> None:
+        """Start again every node that ended by itself."""
+        for node in self._nodes:
+            node.revive()
 
     def _planned(self, kind: str) -> list[threading.Thread]:
         if kind == "database":
@@ -158,7 +169,7 @@ def _run(  # noqa: PLR0913 - one value each, all of them fixed for the run
         faults = Faults(nodes, server, loop, seed)
         with _producing(server.dsn, folder):
             faults.run(seconds)
-        stuck = _drain(server.dsn)
+        stuck = _drain(server.dsn, faults)
         return _report(server.dsn, folder, arrivals, faults, stuck)
 
 
@@ -219,10 +230,11 @@ def _producing(dsn: str, folder: Path) -> Iterator[None]:
         process.wait(timeout=60)
 
 
-def _drain(dsn: str) -> int:
+def _drain(dsn: str, faults: Faults) -> int:
     """Wait until nothing is owed any more; give how much still is when patience ends."""
     deadline, left = time.monotonic() + DRAIN_S, -1
     while time.monotonic() < deadline:
+        faults.revive()
         with psycopg.connect(dsn) as connection:
             row = connection.execute(
                 "select (select count(*) from rowcast.outbox where status in ('pending', 'failed'))"

@@ -1,7 +1,10 @@
 """`rowcast serve`: one database, this process's roles, until SIGTERM."""
 
+import asyncio
+
 from rowcast.core.clock import SystemClock
-from rowcast.core.errors import ConfigError
+from rowcast.core.errors import ConfigError, StoreUnavailableError
+from rowcast.core.telemetry import tell
 from rowcast.observe.health import Health
 from rowcast.observe.metrics import Metrics
 from rowcast.realtime.authorize import Authorizer
@@ -15,6 +18,8 @@ from rowcast.server.settings import Settings
 from rowcast.store.migrate import migrate_database, plan_migrations
 from rowcast.store.pool import connect
 
+_LOOK_AGAIN_S = 0.5
+
 
 async def run_production(settings: Settings, *, is_migrated: bool = False) -> None:
     """Serve until told to stop.
@@ -27,14 +32,12 @@ async def run_production(settings: Settings, *, is_migrated: bool = False) -> No
     """
     url = _database_url(settings)
     packs = load_packs(settings.packs)
-    if is_migrated:
-        await migrate_database(url)
-    await _check_schema(url)
     health, metrics = Health(clock=SystemClock()), Metrics()
     is_gateway = "gateway" in settings.server.roles
     authorizer = _authorizer(settings) if is_gateway else None
     listener = bind(settings.server.host, settings.server.port, is_next_allowed=False) if is_gateway else None
     with told(settings, metrics):
+        await _await_schema(url, is_migrated=is_migrated, patience_s=settings.database.start_timeout_s)
         async with open_app(settings, database_url=url, packs=packs) as app:
             routes = api_routes(app, health=health, metrics=metrics) if is_gateway else ()
             server = Server(app, health=health, listener=listener, authorizer=authorizer, routes=routes)
@@ -64,6 +67,23 @@ def _authorizer(settings: Settings) -> Authorizer:
             code="config.jwt_secret",
         )
     return Authorizer(secret=secret.get_secret_value(), tenant_claim=settings.auth.tenant_claim)
+
+
+async def _await_schema(url: str, *, is_migrated: bool, patience_s: float) -> None:
+    """Check the schema, and wait for a database that is away: it may be restarting together with us."""
+    give_up_at = asyncio.get_running_loop().time() + patience_s
+    while True:
+        try:
+            if is_migrated:
+                await migrate_database(url)
+            await _check_schema(url)
+        except StoreUnavailableError as error:
+            if asyncio.get_running_loop().time() >= give_up_at:
+                raise
+            tell("server.waiting", code=error.code, error=str(error))
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        else:
+            return
 
 
 async def _check_schema(url: str) -> None:

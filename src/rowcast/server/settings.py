@@ -29,6 +29,7 @@ class DatabaseSettings(_Section):
     url: SecretStr | None = Field(default=None, description="postgresql://user:password@host:port/name of PostgreSQL 15 to 18")
     pool_size: int = Field(default=8, ge=2, le=200, description="connections at most, besides two for the feed and the bus")
     timeout_s: float = Field(default=30.0, gt=0, le=3600, description="bound of one query")
+    start_timeout_s: float = Field(default=60.0, ge=0, le=3600, description="how long a start waits for a database that is away")
 
 
 class ServerSettings(_Section):
