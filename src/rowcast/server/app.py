@@ -7,14 +7,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from rowcast.bus.bus import Bus
 from rowcast.bus.memory import MemoryBus
 from rowcast.bus.postgres import PostgresBus
 from rowcast.capture.wal_feed import WalFeed
 from rowcast.core.clock import Clock, SystemClock
-from rowcast.core.delivery import Delivery
 from rowcast.core.event import DECLARED
 from rowcast.core.event_types import EventTypes
 from rowcast.core.pack import Pack
@@ -66,7 +64,9 @@ class App:
 
 
 @asynccontextmanager
-async def open_app(settings: Settings, *, database_url: str, packs: Sequence[Pack], is_alone: bool = False) -> AsyncIterator[App]:
+async def open_app(
+    settings: Settings, *, database_url: str, packs: Sequence[Pack], is_alone: bool = False
+) -> AsyncIterator[App]:
     """Build the rooms for the time of a block.
 
     Args:
@@ -109,7 +109,9 @@ async def open_app(settings: Settings, *, database_url: str, packs: Sequence[Pac
             endpoints=endpoints,
             router=router,
             hub=Hub(bus=bus, clock=clock) if "gateway" in roles else None,
-            relay=await _relay(settings, database_url, database=database, router=router, ledger=ledger, bus=bus) if "relay" in roles else None,
+            relay=await _relay(settings, database_url, database=database, router=router, ledger=ledger, bus=bus)
+            if "relay" in roles
+            else None,
             runner=_runner(settings, sinks, ledger, clock, noise) if "delivery" in roles else None,
         )
 
@@ -137,14 +139,18 @@ def _host_and_port(text: str) -> tuple[str, int]:
 
 
 def _pool(settings: Settings) -> PoolSettings:
-    return PoolSettings(max_size=settings.database.pool_size, timeout_s=settings.database.timeout_s, application_name="rowcast")
+    return PoolSettings(
+        max_size=settings.database.pool_size, timeout_s=settings.database.timeout_s, application_name="rowcast"
+    )
 
 
 def _bus(dsn: str, clock: Clock, noise: Callable[[], float], *, is_alone: bool) -> Bus:
     return MemoryBus() if is_alone else PostgresBus(dsn, node=os.urandom(16), noise=noise)
 
 
-async def _relay(settings: Settings, dsn: str, *, database: Database, router: Router, ledger: Ledger, bus: Bus) -> Relay:
+async def _relay(
+    settings: Settings, dsn: str, *, database: Database, router: Router, ledger: Ledger, bus: Bus
+) -> Relay:
     policy = RetryPolicy(max_attempts=settings.relay.max_attempts, base_s=1.0, cap_s=3600.0)
     options = RelayOptions(retry=policy, spare_feed=lambda: _claim_feed(settings, dsn), noise=random.random)
     feed = await _feed(settings, dsn, database)
@@ -164,7 +170,9 @@ def _claim_feed(settings: Settings, dsn: str) -> ClaimFeed:
     return ClaimFeed(dsn=dsn, lease_s=settings.relay.lease_s, batch_size=settings.relay.batch_size)
 
 
-def _runner(settings: Settings, sinks: Sequence[Sink], ledger: Ledger, clock: Clock, noise: Callable[[], float]) -> Runner:
+def _runner(
+    settings: Settings, sinks: Sequence[Sink], ledger: Ledger, clock: Clock, noise: Callable[[], float]
+) -> Runner:
     return Runner(
         ledger=ledger,
         sinks={sink.name: sink for sink in sinks},

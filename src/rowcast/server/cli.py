@@ -25,7 +25,9 @@ application = typer.Typer(
 @application.callback()
 def global_flags(
     context: typer.Context,
-    database: Annotated[str | None, typer.Option("--database", help="postgresql://... to work on", metavar="URL")] = None,
+    database: Annotated[
+        str | None, typer.Option("--database", help="postgresql://... to work on", metavar="URL")
+    ] = None,
     config: Annotated[Path | None, typer.Option("--config", help="settings file instead of ./rowcast.toml")] = None,
     data: Annotated[Path, typer.Option("--data", help="folder of the development server")] = DEFAULT_FOLDER,
 ) -> None:

@@ -29,7 +29,10 @@ def doctor(context: typer.Context, is_json: Annotated[bool, typer.Option("--json
         async with command_database(place) as database:
             return await examine(database, watches=watches, clock=SystemClock())
 
-    rows = [{"check": item.check, "verdict": item.verdict, "found": item.found, "fix": item.fix} for item in run(place, command)]
+    rows = [
+        {"check": item.check, "verdict": item.verdict, "found": item.found, "fix": item.fix}
+        for item in run(place, command)
+    ]
     print_json({"data": rows}) if is_json else print_rows(rows, ("check", "verdict", "found", "fix"), empty="")
     if any(row["verdict"] == "fail" for row in rows):
         raise typer.Exit(ExitCode.REFUSED)

@@ -24,7 +24,9 @@ def create_endpoint(
     context: typer.Context,
     tenant: Tenant,
     url: Annotated[str, typer.Option(help="https://... to post to")],
-    event_types: Annotated[list[str] | None, typer.Option("--event-type", help="a type or orders.*; none means all")] = None,
+    event_types: Annotated[
+        list[str] | None, typer.Option("--event-type", help="a type or orders.*; none means all")
+    ] = None,
     description: str = "",
     is_json: Json = False,
 ) -> None:
@@ -52,7 +54,9 @@ def list_endpoints(context: typer.Context, tenant: Tenant, is_json: Json = False
 
     rows = run(place, command)
     columns = ("id", "url", "eventTypes", "isDisabled", "createdAt")
-    print_json({"data": rows}) if is_json else print_rows(rows, columns, empty=f"{tenant} has no endpoint. Add one with 'rowcast endpoints create'.")
+    print_json({"data": rows}) if is_json else print_rows(
+        rows, columns, empty=f"{tenant} has no endpoint. Add one with 'rowcast endpoints create'."
+    )
 
 
 @endpoints.command("delete")

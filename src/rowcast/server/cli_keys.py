@@ -44,7 +44,9 @@ def list_all(context: typer.Context, is_json: Json = False) -> None:
 
     rows = shown_all(run(place, command))
     columns = ("id", "name", "tenantId", "scopes", "createdAt", "expiresAt", "revokedAt")
-    print_json({"data": rows}) if is_json else print_rows(rows, columns, empty="There is no key. Make one with 'rowcast keys create'.")
+    print_json({"data": rows}) if is_json else print_rows(
+        rows, columns, empty="There is no key. Make one with 'rowcast keys create'."
+    )
 
 
 @keys.command("revoke")

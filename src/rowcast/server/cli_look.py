@@ -12,7 +12,8 @@ from rowcast.core.errors import NotFoundError
 from rowcast.delivery.dead_letter import DeadLetters
 from rowcast.delivery.history import DeliveryFilter, History
 from rowcast.observe.status import StatusReader
-from rowcast.outbox.table import EventFilter, EventTable, Status as EventStatus
+from rowcast.outbox.table import EventFilter, EventTable
+from rowcast.outbox.table import Status as EventStatus
 from rowcast.server.command import asked, command_database, database_url, loaded_settings, run
 from rowcast.server.instance import Instance, read_instance
 from rowcast.server.output import ExitCode, print_json, print_pairs, print_rows
@@ -62,7 +63,9 @@ def status(
         print()
     print_pairs(state["events"])
     print()
-    print_rows(state["deliveries"], ("sink", "status", "deliveries", "overdue_seconds"), empty="Nothing is owed to anybody.")
+    print_rows(
+        state["deliveries"], ("sink", "status", "deliveries", "overdue_seconds"), empty="Nothing is owed to anybody."
+    )
     print()
     print_rows(state["slots"], ("name", "is_active", "wal_status", "lag_bytes"), empty="No replication slot.")
 
@@ -88,7 +91,9 @@ def events(
 
     page = run(place, command)
     columns = ("id", "tenantId", "eventType", "aggregateId", "status", "occurredAt")
-    print_json(page) if is_json else print_rows(page["data"], columns, empty="No event yet. Emit one with 'rowcast emit'.")
+    print_json(page) if is_json else print_rows(
+        page["data"], columns, empty="No event yet. Emit one with 'rowcast emit'."
+    )
 
 
 def deliveries(
@@ -97,7 +102,9 @@ def deliveries(
     tenant: Tenant = None,
     event: Annotated[str | None, typer.Option(help="only of this event")] = None,
     sink: Annotated[str | None, typer.Option(help="only of this sink")] = None,
-    state: Annotated[str | None, typer.Option("--status", help="waiting, running, delivered, dead or cancelled")] = None,
+    state: Annotated[
+        str | None, typer.Option("--status", help="waiting, running, delivered, dead or cancelled")
+    ] = None,
     limit: Limit = 20,
     is_json: Json = False,
 ) -> None:
@@ -124,7 +131,11 @@ def deliveries(
         attempts = answer.pop("attempts")
         print_pairs(answer)
         print()
-        print_rows(attempts, ("attempt", "outcome", "reason", "code", "latencyMs", "startedAt", "worker"), empty="No attempt yet.")
+        print_rows(
+            attempts,
+            ("attempt", "outcome", "reason", "code", "latencyMs", "startedAt", "worker"),
+            empty="No attempt yet.",
+        )
 
 
 def dead_letters(context: typer.Context, tenant: Tenant = None, is_json: Json = False) -> None:
@@ -137,10 +148,14 @@ def dead_letters(context: typer.Context, tenant: Tenant = None, is_json: Json = 
 
     groups = run(place, command)
     columns = ("fingerprint", "sink", "deliveries", "tenants", "lastAt", "sampleId", "sampleError")
-    print_json({"data": groups}) if is_json else print_rows(groups, columns, empty="No dead letter. Everything owed is on its way or delivered.")
+    print_json({"data": groups}) if is_json else print_rows(
+        groups, columns, empty="No dead letter. Everything owed is on its way or delivered."
+    )
 
 
-def psql(context: typer.Context, words: Annotated[list[str] | None, typer.Argument(help="passed on to psql")] = None) -> None:
+def psql(
+    context: typer.Context, words: Annotated[list[str] | None, typer.Argument(help="passed on to psql")] = None
+) -> None:
     """Open psql on the database."""
     place = asked(context, False)
 
@@ -167,7 +182,8 @@ def show_config(
     async def command() -> list[dict[str, str]]:
         loaded = loaded_settings(place)
         return [
-            {"setting": name, "value": shown_value(loaded.settings, name), "origin": loaded.origins[name]} for name in leaf_names()
+            {"setting": name, "value": shown_value(loaded.settings, name), "origin": loaded.origins[name]}
+            for name in leaf_names()
         ]
 
     rows = run(place, command)

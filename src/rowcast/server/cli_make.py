@@ -33,7 +33,9 @@ def emit_event(
     payload: Annotated[str, typer.Argument(help="JSON, @file, or - for standard input")],
     tenant: Tenant,
     aggregate_id: Annotated[str | None, typer.Option("--aggregate-id")] = None,
-    event_id: Annotated[str | None, typer.Option("--id", help="a UUIDv7; the same event under one id is written once")] = None,
+    event_id: Annotated[
+        str | None, typer.Option("--id", help="a UUIDv7; the same event under one id is written once")
+    ] = None,
     is_json: Json = False,
 ) -> None:
     """Emit one event, checked against its declared type."""
@@ -68,7 +70,9 @@ def replay(
 
     async def command() -> int:
         if not (ids or fingerprint or sink or event or is_all):
-            raise InvalidInputError("Say what to replay: ids, --fingerprint, --sink, --event or --all.", code="input.replay")
+            raise InvalidInputError(
+                "Say what to replay: ids, --fingerprint, --sink, --event or --all.", code="input.replay"
+            )
         async with command_database(place) as database:
             letters = DeadLetters(database=database)
             if event:

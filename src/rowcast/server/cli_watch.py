@@ -20,10 +20,14 @@ def watch(
     topic: Annotated[str, typer.Option(help="such as 'orders:{org_id}'")] = "",
     columns: Annotated[str, typer.Option(help="comma-separated: what may leave the database")] = "",
     events: Annotated[str, typer.Option(help="comma-separated: insert, update, delete")] = ",".join(EVERY_KIND),
-    tenant: Annotated[str, typer.Option(help="the column that names the tenant; the first one in the topic where none is given")] = "",
+    tenant: Annotated[
+        str, typer.Option(help="the column that names the tenant; the first one in the topic where none is given")
+    ] = "",
     out: Annotated[Path | None, typer.Option(help="write the migration to this file")] = None,
     is_applied: Annotated[bool, typer.Option("--apply", help="run it now instead of printing it")] = False,
-    is_check: Annotated[bool, typer.Option("--check", help="compare the declared watches with the installed triggers")] = False,
+    is_check: Annotated[
+        bool, typer.Option("--check", help="compare the declared watches with the installed triggers")
+    ] = False,
     is_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Write the migration that makes a table's changes events, or tell drift."""
@@ -50,7 +54,9 @@ def watch(
         print("The triggers are installed." if is_applied else script)
 
 
-def _chosen(place: Place, table: str | None, *, topic: str, columns: str, events: str, tenant: str) -> tuple[Watch, ...]:
+def _chosen(
+    place: Place, table: str | None, *, topic: str, columns: str, events: str, tenant: str
+) -> tuple[Watch, ...]:
     if table is None:
         settings = loaded_settings(place).settings
         return declared_watches(settings, load_packs(settings.packs))
@@ -73,6 +79,8 @@ async def _drift(place: Place) -> tuple[Drift, ...]:
 
 def _print_drift(found: tuple[Drift, ...], *, is_json: bool) -> None:
     rows = [{"table": drift.table, "kind": drift.kind, "advice": drift.advice} for drift in found]
-    print_json({"data": rows}) if is_json else print_rows(rows, ("table", "kind", "advice"), empty="Every declared watch is installed as declared.")
+    print_json({"data": rows}) if is_json else print_rows(
+        rows, ("table", "kind", "advice"), empty="Every declared watch is installed as declared."
+    )
     if found:
         raise typer.Exit(ExitCode.DRIFT)

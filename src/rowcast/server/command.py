@@ -36,7 +36,7 @@ def place_of(context: typer.Context) -> Place:
     return place if isinstance(place, Place) else Place()
 
 
-def asked(context: typer.Context, is_json: bool, *, folder: str | None = None) -> Place:  # noqa: FBT001 - every command's flag
+def asked(context: typer.Context, is_json: bool, *, folder: str | None = None) -> Place:
     """Give where this command works and whether it prints JSON; `folder` overrules the global flag."""
     place = place_of(context)
     return msgspec.structs.replace(place, is_json=is_json, folder=Path(folder) if folder else place.folder)
@@ -68,7 +68,9 @@ def database_url(place: Place) -> str:
 @asynccontextmanager
 async def command_database(place: Place) -> AsyncIterator[Database]:
     """Open the database for the time of one command."""
-    async with open_database(database_url(place), PoolSettings(max_size=2, application_name="rowcast command")) as database:
+    async with open_database(
+        database_url(place), PoolSettings(max_size=2, application_name="rowcast command")
+    ) as database:
         yield database
 
 
@@ -101,7 +103,13 @@ def parsed_json(text: str) -> Any:
         typer.BadParameter: When it cannot be read or is not JSON.
     """
     try:
-        raw = sys.stdin.buffer.read() if text == "-" else Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
+        raw = (
+            sys.stdin.buffer.read()
+            if text == "-"
+            else Path(text[1:]).read_bytes()
+            if text.startswith("@")
+            else text.encode()
+        )
         return msgspec.json.decode(raw)
     except (OSError, msgspec.DecodeError, UnicodeError) as error:
         raise typer.BadParameter(f"not JSON: {error}") from error

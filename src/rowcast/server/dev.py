@@ -72,7 +72,13 @@ async def run_development(loaded: Loaded, options: DevelopmentOptions) -> None:
 
 
 async def _serve(
-    app: App, listener: socket, instance: Instance, keys: DevelopmentKeys, *, options: DevelopmentOptions, metrics: Metrics
+    app: App,
+    listener: socket,
+    instance: Instance,
+    keys: DevelopmentKeys,
+    *,
+    options: DevelopmentOptions,
+    metrics: Metrics,
 ) -> None:
     health = Health(clock=SystemClock())
     catcher = Catcher(clock=SystemClock(), secrets=(keys.webhook_secret,))
@@ -121,7 +127,9 @@ def _open_to_catcher(settings: Settings, listener: socket) -> Settings:
     """Let webhooks reach the built-in catcher, and nothing else inside."""
     host, port = listener.getsockname()[:2]
     allowed = (*settings.webhooks.allow_private, f"{_reachable(host)}:{port}")
-    webhooks = settings.webhooks.model_copy(update={"allow_http": True, "allow_private": allowed, "rate_per_minute": 6000})
+    webhooks = settings.webhooks.model_copy(
+        update={"allow_http": True, "allow_private": allowed, "rate_per_minute": 6000}
+    )
     return settings.model_copy(update={"webhooks": webhooks})
 
 
@@ -165,7 +173,9 @@ def _live_config(instance: Instance) -> LiveConfig:
     )
 
 
-async def _prepare(app: App, instance: Instance, keys: DevelopmentKeys, packs: tuple[Pack, ...], *, is_sampled: bool) -> None:
+async def _prepare(
+    app: App, instance: Instance, keys: DevelopmentKeys, packs: tuple[Pack, ...], *, is_sampled: bool
+) -> None:
     """Make what the page shows: the API key, the shop's table with its watch, and the endpoint of the catcher."""
     await keep_key(app.database, id="rk_dev", text=keys.api_key, name="rowcast dev", scopes=SCOPES)
     if is_sampled:
@@ -179,5 +189,7 @@ async def _point_at_catcher(app: App, instance: Instance, keys: DevelopmentKeys)
     for endpoint in await app.endpoints.page(TENANT_ID):
         if endpoint.description == "the catcher of rowcast dev":
             await app.endpoints.delete(TENANT_ID, endpoint.id)
-    draft = EndpointDraft(url=instance.catcher_url, description="the catcher of rowcast dev", secret=keys.webhook_secret)
+    draft = EndpointDraft(
+        url=instance.catcher_url, description="the catcher of rowcast dev", secret=keys.webhook_secret
+    )
     await app.endpoints.create(TENANT_ID, draft)

@@ -36,7 +36,9 @@ def prepare_folder(folder: Path) -> Path:
             f"The data folder {folder} cannot be made: {error}. Name another with --data.", code="config.data_folder"
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"The data folder {folder} cannot be written. Name another with --data.", code="config.data_folder")
+        raise ConfigError(
+            f"The data folder {folder} cannot be written. Name another with --data.", code="config.data_folder"
+        )
     return folder.resolve()
 
 

@@ -47,7 +47,12 @@ async def examine(database: Database, *, watches: Sequence[Watch], clock: Clock)
 def _version(row: Row) -> Finding:
     number = int(row["version"])
     verdict: Verdict = "ok" if number >= OLDEST_POSTGRES else "fail"
-    return Finding("PostgreSQL version", verdict, f"{number // 10_000}.{number % 10_000}", "" if verdict == "ok" else "Upgrade to 15 or newer.")
+    return Finding(
+        "PostgreSQL version",
+        verdict,
+        f"{number // 10_000}.{number % 10_000}",
+        "" if verdict == "ok" else "Upgrade to 15 or newer.",
+    )
 
 
 def _wal_level(row: Row) -> Finding:
@@ -61,7 +66,12 @@ def _wal_level(row: Row) -> Finding:
 
 def _slots(row: Row) -> Finding:
     if row["lost_slots"]:
-        return Finding("replication slots", "warn", f"lost: {row['lost_slots']}", "rowcast makes a new slot and heals the gap; raise max_slot_wal_keep_size.")
+        return Finding(
+            "replication slots",
+            "warn",
+            f"lost: {row['lost_slots']}",
+            "rowcast makes a new slot and heals the gap; raise max_slot_wal_keep_size.",
+        )
     if row["slot_bytes"] == "-1":
         return Finding(
             "replication slots", "warn", "max_slot_wal_keep_size is unlimited",
@@ -74,7 +84,12 @@ def _clock_skew(row: Row, clock: Clock) -> Finding:
     skew_s = abs((clock.now() - row["now"]).total_seconds())
     if skew_s <= _SKEW_S:
         return Finding("clock", "ok", f"{skew_s:.1f} s from the database's")
-    return Finding("clock", "warn", f"{skew_s:.1f} s from the database's", "Run an NTP client on both machines: receivers refuse signatures 5 minutes off.")
+    return Finding(
+        "clock",
+        "warn",
+        f"{skew_s:.1f} s from the database's",
+        "Run an NTP client on both machines: receivers refuse signatures 5 minutes off.",
+    )
 
 
 async def _schema(database: Database) -> Finding:
@@ -91,7 +106,12 @@ async def _schema(database: Database) -> Finding:
 async def _drift(database: Database, watches: Sequence[Watch]) -> Finding:
     found = await check_watches(database, watches) if watches else ()
     if found:
-        return Finding("watches", "warn", ", ".join(f"{drift.table}: {drift.kind}" for drift in found), "See 'rowcast watch --check'.")
+        return Finding(
+            "watches",
+            "warn",
+            ", ".join(f"{drift.table}: {drift.kind}" for drift in found),
+            "See 'rowcast watch --check'.",
+        )
     return Finding("watches", "ok", f"{len(watches)} declared, all installed")
 
 
@@ -99,5 +119,3 @@ def _files(limit: int) -> Finding:
     if limit == resource.RLIM_INFINITY or limit >= _FILES:
         return Finding("open files", "ok", f"limit {limit}")
     return Finding("open files", "warn", f"limit {limit}", f"Each socket takes one. Raise it: ulimit -n {_FILES * 16}.")
-
-

@@ -18,7 +18,13 @@ from rowcast.server.keys import ApiKey, require_scope
 
 REQUEST_LIMIT_BYTES = 256 * 1024
 _DOCS = "urn:rowcast:error:"
-_HTTP_CODES = {400: "input.invalid", 404: "input.not_found", 405: "input.method", 413: "input.too_large", 415: "input.media_type"}
+_HTTP_CODES = {
+    400: "input.invalid",
+    404: "input.not_found",
+    405: "input.method",
+    413: "input.too_large",
+    415: "input.media_type",
+}
 
 KeyFinder = Callable[[str], Awaitable[ApiKey]]
 
@@ -49,7 +55,9 @@ def problem_response(error: RowcastError) -> Response[Problem]:
     )
 
 
-def needs(scope: str, find_key: KeyFinder) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]:
+def needs(
+    scope: str, find_key: KeyFinder
+) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]:
     """Give a guard that lets only keys with `scope` through and leaves the key in the request's state."""
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -81,7 +89,9 @@ def create_application(routes: Sequence[Router]) -> Litestar:
             HTTPException: _on_http_error,
             Exception: _on_crash,
         },
-        openapi_config=OpenAPIConfig(title="rowcast", version="1", path="/api", render_plugins=[JsonRenderPlugin(path="/openapi.json")]),
+        openapi_config=OpenAPIConfig(
+            title="rowcast", version="1", path="/api", render_plugins=[JsonRenderPlugin(path="/openapi.json")]
+        ),
         request_max_body_size=REQUEST_LIMIT_BYTES,
         logging_config=None,
         debug=False,
@@ -108,13 +118,21 @@ def _validation_text(error: HTTPException) -> str:
     """Say which fields are wrong: the library keeps them apart from its sentence."""
     if not isinstance(error.extra, list):
         return ""
-    return "; ".join(f"{item.get('key', '')}: {item.get('message', '')}" for item in error.extra if isinstance(item, dict))
+    return "; ".join(
+        f"{item.get('key', '')}: {item.get('message', '')}" for item in error.extra if isinstance(item, dict)
+    )
 
 
 def _on_crash(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     tell("http.crashed", path=request.scope["path"][:200], error=type(error).__name__)
     return Response(
-        Problem(_DOCS + "rowcast.error", "Internal error", 500, "An unexpected fault; it was logged. Try again.", "rowcast.error"),
+        Problem(
+            _DOCS + "rowcast.error",
+            "Internal error",
+            500,
+            "An unexpected fault; it was logged. Try again.",
+            "rowcast.error",
+        ),
         status_code=500,
         media_type="application/problem+json",
     )

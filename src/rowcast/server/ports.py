@@ -23,7 +23,9 @@ def bind(host: str, port: int, *, is_next_allowed: bool) -> socket.socket:
             return _bind(host, candidate)
         except OSError as error:
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise ConfigError(f"Cannot listen on {host}: {error}. Check server.host.", code="config.host") from error
+                raise ConfigError(
+                    f"Cannot listen on {host}: {error}. Check server.host.", code="config.host"
+                ) from error
     raise ConfigError(
         f"Port {port} on {host} is taken. Stop what uses it, or set server.port (0 takes a free one).",
         code="config.port_in_use",

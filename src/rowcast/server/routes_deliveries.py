@@ -68,7 +68,9 @@ def delivery_routes(*, history: History, dead_letters: DeadLetters, find_key: Ke
 
     @get("/dead-letters", guards=may_read)
     async def list_dead_letters(
-        request: Request[Any, Any, Any], tenant_id: Annotated[str | None, Parameter(query="tenantId")] = None, limit: Limit = 100
+        request: Request[Any, Any, Any],
+        tenant_id: Annotated[str | None, Parameter(query="tenantId")] = None,
+        limit: Limit = 100,
     ) -> dict[str, Any]:
         """List dead letters grouped by what went wrong."""
         groups = await dead_letters.groups(tenant_id=tenant_for(request.state["key"], tenant_id), limit=limit)
@@ -80,7 +82,9 @@ def delivery_routes(*, history: History, dead_letters: DeadLetters, find_key: Ke
         return {"replayed": await dead_letters.replay(_chosen(data, tenant_for(request.state["key"], data.tenant_id)))}
 
     @post("/events/{event_id:uuid}/replay", guards=may_replay, status_code=202)
-    async def replay_event(request: Request[Any, Any, Any], event_id: uuid.UUID, data: ReplayEventRequest) -> dict[str, Any]:
+    async def replay_event(
+        request: Request[Any, Any, Any], event_id: uuid.UUID, data: ReplayEventRequest
+    ) -> dict[str, Any]:
         """Deliver an event again, on all its legs or on some."""
         tenant = tenant_for(request.state["key"], data.tenant_id)
         leg = Leg(sink=data.sink, target=data.target, rule=data.rule)
@@ -94,6 +98,14 @@ def _chosen(data: ReplayRequest, tenant_id: str | None) -> DeadFilter:
     narrowing = (data.ids, data.fingerprint, data.sink, data.target, data.event_id)
     if not data.all and all(value is None for value in narrowing):
         raise InvalidInputError(
-            "The replay names no dead letter. Give ids, fingerprint, sink, target or eventId, or say all: true.", code="input.replay"
+            "The replay names no dead letter. Give ids, fingerprint, sink, target or eventId, or say all: true.",
+            code="input.replay",
         )
-    return DeadFilter(tenant_id=tenant_id, ids=data.ids, fingerprint=data.fingerprint, sink=data.sink, target=data.target, event_id=data.event_id)
+    return DeadFilter(
+        tenant_id=tenant_id,
+        ids=data.ids,
+        fingerprint=data.fingerprint,
+        sink=data.sink,
+        target=data.target,
+        event_id=data.event_id,
+    )

@@ -38,19 +38,26 @@ def endpoint_routes(*, table: EndpointTable, find_key: KeyFinder) -> Router:
 
     @get("/", guards=may_read)
     async def list_endpoints(
-        request: Request[Any, Any, Any], tenant_id: TenantQuery = None, after: str = "", limit: Annotated[int, Parameter(ge=1, le=250)] = 50
+        request: Request[Any, Any, Any],
+        tenant_id: TenantQuery = None,
+        after: str = "",
+        limit: Annotated[int, Parameter(ge=1, le=250)] = 50,
     ) -> dict[str, Any]:
         """List a tenant's endpoints, oldest first."""
         endpoints = await table.page(named_tenant(request.state["key"], tenant_id), after=after, most=limit)
         return {"data": shown_all(endpoints)}
 
     @get("/{endpoint_id:str}", guards=may_read)
-    async def read_endpoint(request: Request[Any, Any, Any], endpoint_id: str, tenant_id: TenantQuery = None) -> dict[str, Any]:
+    async def read_endpoint(
+        request: Request[Any, Any, Any], endpoint_id: str, tenant_id: TenantQuery = None
+    ) -> dict[str, Any]:
         """Give one endpoint, without its secret."""
         return shown(await table.get(named_tenant(request.state["key"], tenant_id), endpoint_id))
 
     @put("/{endpoint_id:str}", guards=may_write)
-    async def update_endpoint(request: Request[Any, Any, Any], endpoint_id: str, data: EndpointRequest) -> dict[str, Any]:
+    async def update_endpoint(
+        request: Request[Any, Any, Any], endpoint_id: str, data: EndpointRequest
+    ) -> dict[str, Any]:
         """Replace what is said about an endpoint."""
         return shown(await table.update(named_tenant(request.state["key"], data.tenant_id), endpoint_id, _draft(data)))
 
@@ -65,5 +72,9 @@ def endpoint_routes(*, table: EndpointTable, find_key: KeyFinder) -> Router:
 
 def _draft(data: EndpointRequest) -> EndpointDraft:
     return EndpointDraft(
-        url=data.url, description=data.description, event_types=data.event_types, is_disabled=data.is_disabled, secret=data.secret
+        url=data.url,
+        description=data.description,
+        event_types=data.event_types,
+        is_disabled=data.is_disabled,
+        secret=data.secret,
     )

@@ -40,7 +40,9 @@ def event_routes(*, app: App, table: EventTable, find_key: KeyFinder) -> Router:
         """Emit one event, checked against its declared type."""
         tenant = named_tenant(request.state["key"], data.tenant_id)
         async with app.database.transaction() as connection:
-            made = await emit(connection.driver, data.payload, tenant_id=tenant, catalogue=app.catalogue, **_options(data))
+            made = await emit(
+                connection.driver, data.payload, tenant_id=tenant, catalogue=app.catalogue, **_options(data)
+            )
         return {"id": made}
 
     @get("/events", guards=may_read)
@@ -54,7 +56,9 @@ def event_routes(*, app: App, table: EventTable, find_key: KeyFinder) -> Router:
     ) -> dict[str, Any]:
         """List events, newest first."""
         tenant = tenant_for(request.state["key"], tenant_id)
-        page = await table.page(EventFilter(event_type=event_type, status=status), tenant_id=tenant, cursor=cursor, limit=limit)
+        page = await table.page(
+            EventFilter(event_type=event_type, status=status), tenant_id=tenant, cursor=cursor, limit=limit
+        )
         return {"data": page.events, "cursor": page.next_cursor}
 
     @get("/events/{event_id:uuid}", guards=may_read)

@@ -42,9 +42,7 @@ pack = Pack(
     events=(OrderConfirmed,),
     tasks=(write_receipt,),
     watches=(ORDERS,),
-    rules=(
-        rule("shop.receipt", ("orders.updated", "shop.order_confirmed"), sink="jobs", target="shop.write_receipt"),
-    ),
+    rules=(rule("shop.receipt", ("orders.updated", "shop.order_confirmed"), sink="jobs", target="shop.write_receipt"),),
 )
 
 
@@ -61,6 +59,8 @@ async def run_shop(database: Database, *, noise: Callable[[], float], pause_s: f
     while True:
         await asyncio.sleep(pause_s * (0.5 + noise()))
         try:
-            await database.execute(query, pick=noise(), statuses=list(_NEXT_STATUS), next_statuses=list(_NEXT_STATUS.values()))
+            await database.execute(
+                query, pick=noise(), statuses=list(_NEXT_STATUS), next_statuses=list(_NEXT_STATUS.values())
+            )
         except StoreUnavailableError:
             continue

@@ -30,7 +30,13 @@ class Server:
     """Runs an app until it is told to stop."""
 
     def __init__(
-        self, app: App, *, health: Health, listener: socket.socket | None, authorizer: Authorizer | None, routes: Sequence[Routes]
+        self,
+        app: App,
+        *,
+        health: Health,
+        listener: socket.socket | None,
+        authorizer: Authorizer | None,
+        routes: Sequence[Routes],
     ) -> None:
         """Keep the parts; nothing starts before `run`."""
         self._app = app

@@ -26,10 +26,16 @@ class _Section(BaseModel):
 class DatabaseSettings(_Section):
     """Where the database is. Without `url`, `rowcast dev` starts its own."""
 
-    url: SecretStr | None = Field(default=None, description="postgresql://user:password@host:port/name of PostgreSQL 15 to 18")
-    pool_size: int = Field(default=8, ge=2, le=200, description="connections at most, besides two for the feed and the bus")
+    url: SecretStr | None = Field(
+        default=None, description="postgresql://user:password@host:port/name of PostgreSQL 15 to 18"
+    )
+    pool_size: int = Field(
+        default=8, ge=2, le=200, description="connections at most, besides two for the feed and the bus"
+    )
     timeout_s: float = Field(default=30.0, gt=0, le=3600, description="bound of one query")
-    start_timeout_s: float = Field(default=60.0, ge=0, le=3600, description="how long a start waits for a database that is away")
+    start_timeout_s: float = Field(
+        default=60.0, ge=0, le=3600, description="how long a start waits for a database that is away"
+    )
 
 
 class ServerSettings(_Section):
@@ -41,22 +47,28 @@ class ServerSettings(_Section):
         default=("gateway", "relay", "delivery"),
         description="what this process does: gateway (HTTP and sockets), relay (events), delivery (webhooks and jobs)",
     )
-    shutdown_grace_s: float = Field(default=10.0, ge=0, le=600, description="how long SIGTERM lets work in flight finish")
-    public_url: str | None = Field(default=None, description="how the outside reaches this server, for links and examples")
+    shutdown_grace_s: float = Field(
+        default=10.0, ge=0, le=600, description="how long SIGTERM lets work in flight finish"
+    )
+    public_url: str | None = Field(
+        default=None, description="how the outside reaches this server, for links and examples"
+    )
 
 
 class AuthSettings(_Section):
     """Who may join sockets."""
 
-    jwt_secret: SecretStr | None = Field(default=None, description="HS256 secret of the tokens that browsers bring, 32 bytes or more")
+    jwt_secret: SecretStr | None = Field(
+        default=None, description="HS256 secret of the tokens that browsers bring, 32 bytes or more"
+    )
     tenant_claim: str = Field(default="tenant_id", description="the claim that names the tenant")
 
 
 class RelaySettings(_Section):
     """How committed events are read."""
 
-    feed: Literal["auto", "wal", "claim"] = Field(default=
-        "auto", description="wal needs wal_level=logical; auto takes it where it can and claims elsewhere"
+    feed: Literal["auto", "wal", "claim"] = Field(
+        default="auto", description="wal needs wal_level=logical; auto takes it where it can and claims elsewhere"
     )
     batch_size: int = Field(default=1000, ge=1, le=10_000, description="events at most in one batch")
     lease_s: float = Field(default=10.0, ge=1, le=300, description="after this long a frozen relay has lost its place")
@@ -67,7 +79,9 @@ class DeliverySettings(_Section):
     """How deliveries are made."""
 
     concurrency: int = Field(default=64, ge=1, le=2000, description="attempts at once, for each sink")
-    lease_s: float = Field(default=30.0, ge=1, le=3600, description="after this long a delivery of a dead worker is taken over")
+    lease_s: float = Field(
+        default=30.0, ge=1, le=3600, description="after this long a delivery of a dead worker is taken over"
+    )
     timeout_s: float = Field(default=20.0, gt=0, le=3600, description="bound of one attempt")
 
 
@@ -76,7 +90,9 @@ class WebhookSettings(_Section):
 
     timeout_s: float = Field(default=15.0, gt=0, le=120, description="total bound of one post")
     allow_http: bool = Field(default=False, description="also post to http:// endpoints")
-    allow_private: tuple[str, ...] = Field(default=(), description="host:port pairs inside the network that may be reached all the same")
+    allow_private: tuple[str, ...] = Field(
+        default=(), description="host:port pairs inside the network that may be reached all the same"
+    )
     rate_per_minute: int = Field(default=100, ge=1, description="posts a minute to one endpoint")
 
 
@@ -84,15 +100,21 @@ class RetentionSettings(_Section):
     """How long things are kept."""
 
     events_days: int = Field(default=30, ge=1, le=3650, description="partitions of events older than this are detached")
-    drop_detached: bool = Field(default=False, description="drop a detached partition instead of leaving it for the operator")
-    deliveries_days: int = Field(default=30, ge=1, le=3650, description="settled deliveries and attempts older than this are deleted")
+    drop_detached: bool = Field(
+        default=False, description="drop a detached partition instead of leaving it for the operator"
+    )
+    deliveries_days: int = Field(
+        default=30, ge=1, le=3650, description="settled deliveries and attempts older than this are deleted"
+    )
 
 
 class LogSettings(_Section):
     """What is logged and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "console", "json"] = Field(default="auto", description="auto: console on a terminal, JSON elsewhere")
+    format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="auto: console on a terminal, JSON elsewhere"
+    )
 
 
 class Settings(_Section):
@@ -177,7 +199,9 @@ def _config_file(environment: Mapping[str, str], file: Path | None) -> Path | No
         beside = Path("rowcast.toml")
         return beside if beside.is_file() else None
     if not named.is_file():
-        raise ConfigError(f"The settings file {named} is not there. Check ROWCAST_CONFIG or --config.", code="config.file")
+        raise ConfigError(
+            f"The settings file {named} is not there. Check ROWCAST_CONFIG or --config.", code="config.file"
+        )
     return named
 
 

@@ -100,7 +100,9 @@ def test_a_secret_is_never_shown() -> None:
 
 
 def test_lists_are_comma_separated_in_the_environment() -> None:
-    loaded = load_settings(environment={"ROWCAST_PACKS": "shop:pack, other.events:pack", "ROWCAST_SERVER__ROLES": "relay"})
+    loaded = load_settings(
+        environment={"ROWCAST_PACKS": "shop:pack, other.events:pack", "ROWCAST_SERVER__ROLES": "relay"}
+    )
 
     assert loaded.settings.packs == ("shop:pack", "other.events:pack")
     assert loaded.settings.server.roles == ("relay",)
