@@ -20,6 +20,7 @@ SQL_CLASSES = {
     "RC404": "NotFoundError",
     "RC409": "ConflictError",
     "RC413": "PayloadTooLargeError",
+    "RC500": "ConfigError",
 }
 
 

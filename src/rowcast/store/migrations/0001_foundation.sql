@@ -18,8 +18,7 @@ begin
 exception
     when insufficient_privilege then
         if not pg_has_role(current_user, 'rowcast_app', 'member') then
-            raise exception
-                'config.role: the role rowcast_app is somebody else''s; let an administrator run: grant rowcast_app to %',
+            raise exception 'config.role: no right to rowcast_app; let an administrator run: grant rowcast_app to %',
                 quote_ident(current_user) using errcode = 'RC500';
         end if;
 end
