@@ -27,6 +27,7 @@ from rowcast.egress.client import open_client
 from rowcast.egress.guard import Policy
 from rowcast.egress.reply import EgressSettings
 from rowcast.jobs.sink import JobSink
+from rowcast.outbox.archive import Archive, Retention
 from rowcast.outbox.claim_feed import ClaimFeed
 from rowcast.outbox.feed import Feed
 from rowcast.outbox.options import RelayOptions
@@ -60,6 +61,7 @@ class App:
     router: Router
     hub: Hub | None
     relay: Relay | None
+    archive: Archive | None
     runner: Runner | None
 
 
@@ -112,6 +114,7 @@ async def open_app(
             relay=await _relay(settings, database_url, database=database, router=router, ledger=ledger, bus=bus)
             if "relay" in roles
             else None,
+            archive=_archive(settings, database, noise) if "relay" in roles else None,
             runner=_runner(settings, sinks, ledger, clock, noise) if "delivery" in roles else None,
         )
 
@@ -164,6 +167,14 @@ async def _feed(settings: Settings, dsn: str, database: Database) -> Feed:
         relay = settings.relay
         return WalFeed(dsn=dsn, lease_s=relay.lease_s, batch_size=relay.batch_size, noise=random.random)
     return _claim_feed(settings, dsn)
+
+
+def _archive(settings: Settings, database: Database, noise: Callable[[], float]) -> Archive:
+    kept = settings.retention
+    retention = Retention(
+        events_days=kept.events_days, deliveries_days=kept.deliveries_days, drop_detached=kept.drop_detached
+    )
+    return Archive(database=database, retention=retention, noise=noise)
 
 
 def _claim_feed(settings: Settings, dsn: str) -> ClaimFeed:

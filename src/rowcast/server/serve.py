@@ -91,6 +91,8 @@ class Server:
         tasks = [group.create_task(_duty(duty), name=f"duty:{number}") for number, duty in enumerate(duties)]
         if self._app.relay is not None:
             tasks.append(group.create_task(self._app.relay.run(), name="relay"))
+        if self._app.archive is not None:
+            tasks.append(group.create_task(self._app.archive.run(), name="archive"))
         if self._app.runner is not None:
             unsubscribe = self._app.bus.subscribe(DELIVERY_DUE, lambda _: self._nudge())
             runner = group.create_task(self._app.runner.run(), name="runner")
