@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 from typing import Protocol
 
-from rowcast.core.errors import ConfigError, RowcastError
+from rowcast.core.errors import ConfigError
 
 FAILPOINTS_VARIABLE = "ROWCAST_FAILPOINTS"
 
@@ -16,12 +16,6 @@ class Failpoint(Protocol):
     def __call__(self, name: str, /) -> None:
         """Pass the place, or do what the test asked for."""
         ...
-
-
-class FailpointError(RowcastError):
-    """A failpoint was told to raise."""
-
-    code = "rowcast.failpoint"
 
 
 def no_failpoint(_name: str, /) -> None:
@@ -37,7 +31,7 @@ def _freeze() -> None:
 
 
 def _raise() -> None:
-    raise FailpointError("A failpoint was reached. Unset ROWCAST_FAILPOINTS.")
+    raise RuntimeError("A failpoint was reached, as ROWCAST_FAILPOINTS asks for.")
 
 
 _ACTIONS: dict[str, Callable[[], None]] = {"kill": _kill, "freeze": _freeze, "raise": _raise}

@@ -48,6 +48,26 @@ where e.seq >= :from_seq and e.seq < :until_seq and e.shard = any(:shards::small
   and (select true from rowcast.event_state s where s.event_id = e.id) is null
 order by e.seq limit :limit;
 
+-- name: newest_tenants
+-- Tenants of the newest events, without those that make the backlog.
+select distinct tenant_id
+from (select tenant_id, shard from rowcast.event where seq > :from_seq order by seq desc limit 5000) e
+where e.shard = any(:shards::smallint[]) and e.tenant_id <> all(:heavy::text[])
+limit :limit;
+
+-- name: events_of_tenants
+-- The oldest pending events of some tenants, so many of each.
+select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.payload,
+       e.traceparent, e.topic
+from unnest(:tenants::text[]) as asked(tenant_id)
+cross join lateral (
+    select * from rowcast.event e
+    where e.tenant_id = asked.tenant_id and e.seq >= :from_seq and e.shard = any(:shards::smallint[])
+      and (select true from rowcast.event_state s where s.event_id = e.id) is null
+    order by e.seq limit :limit
+) e
+order by e.seq;
+
 -- name: due_events
 -- Failed events whose time to be tried again has come.
 select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.payload,

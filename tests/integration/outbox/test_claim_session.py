@@ -270,3 +270,17 @@ async def test_a_session_gives_up_its_surplus_and_counts_what_it_holds_once(clai
     assert (len(shards.owned), len(second.owned)) == (32, 32)
     assert not shards.owned & second.owned
     await other.close()
+
+
+async def test_a_batch_that_was_not_settled_in_time_cannot_be_settled_later(
+    claiming: ClaimSession, dsn: str, clock: FakeClock
+) -> None:
+    await emit_some(dsn, 3)
+    batch = await claiming.claim()
+    assert batch is not None
+    assert claiming.is_out(batch)
+    async with session(dsn) as driver:
+        await driver.execute(SETTLE, [event.id for event in batch.events])
+    assert await claiming.claim() is None
+
+    assert not claiming.is_out(batch)

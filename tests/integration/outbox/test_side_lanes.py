@@ -177,3 +177,56 @@ async def test_the_retry_lane_is_looked_at_now_and_then_only(
     assert await lanes.next_events(connection) == ()
     clock.tick(1.0)
     assert len(await lanes.next_events(connection)) == 1
+
+
+async def test_behind_a_backlog_that_takes_long_to_look_through_a_fresh_event_is_among_the_first(
+    connection: Connection, dsn: str, clock: FakeClock
+) -> None:
+    lanes = SideLanes(batch_size=BATCH, clock=clock)
+    await backlog(dsn, connection, lanes, 120_000)
+    async with session(dsn) as driver:
+        fresh = [await emit(driver, tenant="small", key="k1") for _ in range(3)]
+    assert lanes._position == 0
+    taken = await lanes.next_events(connection)
+
+    assert [event.id for event in taken] == fresh
+    assert lanes._position < 1_000, "the cursor has not looked through the backlog"
+
+
+async def test_an_old_event_of_a_fresh_tenant_goes_before_its_new_ones(
+    connection: Connection, dsn: str, clock: FakeClock
+) -> None:
+    lanes = SideLanes(batch_size=4, clock=clock)
+    async with session(dsn) as driver:
+        await emit_some(dsn, 200, tenant="flood")
+        old = [await emit(driver, tenant="small", key="k1") for _ in range(3)]
+        await emit_some(dsn, 60_000, tenant="flood")
+        new = [await emit(driver, tenant="small", key="k1") for _ in range(3)]
+    main = await oldest(connection, 4)
+    lanes.passed(main, is_more=True)
+    first = await lanes.next_events(connection)
+    await settle(connection, first)
+    lanes.settled()
+
+    assert [event.id for event in first] == [*old, new[0]]
+
+
+async def test_the_lane_that_looks_ahead_and_the_newest_tenants_take_turns(
+    connection: Connection, dsn: str, clock: FakeClock
+) -> None:
+    lanes = SideLanes(batch_size=BATCH, clock=clock)
+    await emit_some(dsn, 200, tenant="flood")
+    async with session(dsn) as driver:
+        middle = await emit(driver, tenant="middle")
+    await backlog(dsn, connection, lanes, 60_000)
+    await emit_some(dsn, 500, tenant="small")
+    seen: list[set[str]] = []
+    for _ in range(2):
+        taken = await lanes.next_events(connection)
+        seen.append({event.tenant_id for event in taken})
+        await settle(connection, taken)
+        lanes.settled()
+        lanes.passed(await oldest(connection), is_more=True)
+
+    assert seen[0] == {"small"}
+    assert middle in {event.id for event in taken}
