@@ -25,6 +25,7 @@ async def test_the_guard_stops_the_server_of_a_process_that_was_killed(server_fo
 
     await until_gone(pid)
     await until_gone(guard)
+    assert "received fast shutdown request" in (server_folder / "postgres.log").read_text()
 
 
 async def test_a_temporary_folder_goes_with_its_server(server_folder: Path) -> None:

@@ -116,6 +116,26 @@ async def test_a_statement_that_takes_too_long_is_cancelled_on_the_server(dsn: s
     assert await _count(database, _IN_TRANSACTION.text) == 0
 
 
+_SLOW_COMMIT = """
+create table slow ();
+create function wait_for_long() returns trigger language plpgsql as $$ begin perform pg_sleep(60); return null; end $$;
+create constraint trigger wait_for_long after insert on slow deferrable initially deferred
+    for each row execute function wait_for_long();
+"""
+
+
+async def test_a_commit_that_takes_too_long_is_given_up(dsn: str) -> None:
+    async with open_database(dsn, PoolSettings(max_size=1, timeout_s=0.5)) as hasty:
+        async with hasty.connection() as connection:
+            await connection.run_script(_SLOW_COMMIT)
+        with pytest.raises(StoreUnavailableError) as caught:
+            async with hasty.transaction() as connection:
+                await connection.execute(parse_query("add", "insert into slow default values"))
+
+        assert caught.value.code == "store.timeout"
+        assert await _count(hasty, "select count(*) as count from slow") == 0
+
+
 async def test_a_connection_that_the_server_ended_is_replaced(dsn: str, database: Database) -> None:
     async with open_database(dsn, PoolSettings(max_size=1)) as other:
         with pytest.raises(StoreUnavailableError):
