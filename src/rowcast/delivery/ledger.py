@@ -110,21 +110,22 @@ class Ledger:
         chosen = share or Share()
         if chosen.after_tenant is not None:
             return await self._claim_round(sink, limit, lease_s, chosen)
-        row = await self._database.fetch_one(
-            self._queries["claim_due"],
-            sink=sink,
-            limit=limit,
-            lease_s=lease_s,
-            max_attempts=max_attempts,
-            tenant_room=chosen.tenant_room,
-            low_at=chosen.low_at,
-            worker=self._worker,
-            lost_fingerprint=fingerprint(sink, "lost", ""),
-        )
-        found = row or {}
+        async with self._database.connection() as connection:
+            (found,) = await connection.fetch(
+                self._queries["claim_due"],
+                sink=sink,
+                limit=limit,
+                lease_s=lease_s,
+                max_attempts=max_attempts,
+                tenant_room=chosen.tenant_room,
+                low_at=chosen.low_at,
+                worker=self._worker,
+                lost_fingerprint=fingerprint(sink, "lost", ""),
+            )
+            deliveries = await self._read(connection, found["ids"])
         if found["lost"]:
             tell("delivery.lost", sink=sink, count=found["lost"])
-        return Claim(await self._read(found["ids"]), found["seen"] >= limit, "", found["oldest_at"])
+        return Claim(deliveries, found["seen"] >= limit, "", found["oldest_at"])
 
     async def _claim_round(self, sink: str, limit: int, lease_s: float, share: Share) -> Claim:
         """Go on with the turns; begin anew where nobody was left after the last tenant."""
@@ -134,24 +135,25 @@ class Ledger:
         return await self._claim_turns(sink, limit, lease_s, msgspec.structs.replace(share, after_tenant=""))
 
     async def _claim_turns(self, sink: str, limit: int, lease_s: float, share: Share) -> Claim:
-        row = await self._database.fetch_one(
-            self._queries["claim_turns"],
-            sink=sink,
-            limit=limit,
-            lease_s=lease_s,
-            share=max(1, min(share.tenant_room, -(-limit // 8))),
-            after_tenant=share.after_tenant,
-            full_tenants=list(share.full_tenants),
-            steps=_TENANT_STEPS,
-            worker=self._worker,
-        )
-        found = row or {}
-        return Claim(await self._read(found["ids"]), bool(found["ids"]), found["next_tenant"])
+        async with self._database.connection() as connection:
+            (found,) = await connection.fetch(
+                self._queries["claim_turns"],
+                sink=sink,
+                limit=limit,
+                lease_s=lease_s,
+                share=max(1, min(share.tenant_room, -(-limit // 8))),
+                after_tenant=share.after_tenant,
+                full_tenants=list(share.full_tenants),
+                steps=_TENANT_STEPS,
+                worker=self._worker,
+            )
+            deliveries = await self._read(connection, found["ids"])
+        return Claim(deliveries, bool(deliveries), found["next_tenant"])
 
-    async def _read(self, ids: Sequence[int]) -> tuple[Delivery, ...]:
+    async def _read(self, connection: Connection, ids: Sequence[int]) -> tuple[Delivery, ...]:
         if not ids:
             return ()
-        rows = await self._database.fetch(self._queries["read_claimed"], ids=ids, worker=self._worker)
+        rows = await connection.fetch(self._queries["read_claimed"], ids=ids, worker=self._worker)
         return tuple(map(_delivery, rows))
 
     async def settle(self, results: Sequence[Settlement]) -> int:

@@ -39,7 +39,7 @@ class Grant(NamedTuple):
 def burst_size(limits: Limits) -> int:
     """Give how many may begin at once: at least one, never more than a fifth of a minute's worth.
 
-    Every permit of a burst is one less for the rest of the minute; beyond a fifth a key that is always busy would crawl.
+    Every permit of a burst is one less for the rest of the minute; with more, a key that is always busy would crawl.
     """
     return max(1, min(limits.burst, limits.rate_per_minute // 5))
 
