@@ -53,10 +53,15 @@ def rowcast(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
-def start_development(folder: Path, *flags: str) -> Development:
-    """Start `rowcast dev` and read its page up to the last line."""
+def start_development(folder: Path, *flags: str, is_by_make: bool = False) -> Development:
+    """Start `rowcast dev`, or `make dev`, and read its page up to the last line."""
+    words = ["--port", "0", "--data", str(folder), "--no-open", *flags]
+    command = (
+        ["make", "dev", f"ARGS={' '.join(words)}"] if is_by_make else [sys.executable, "-m", "rowcast", "dev", *words]
+    )
     process = subprocess.Popen(
-        [sys.executable, "-m", "rowcast", "dev", "--port", "0", "--data", str(folder), "--no-open", *flags],
+        command,
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -70,6 +75,7 @@ def start_development(folder: Path, *flags: str) -> Development:
         if "Ctrl-C" in line:
             return Development(process, folder, "".join(lines), _instance(folder))
     process.kill()
+    process.communicate(timeout=10)
     pytest.fail("rowcast dev did not start:\n" + "".join(lines))
 
 

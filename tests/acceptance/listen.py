@@ -28,7 +28,9 @@ async def main(url: str, key: str, token: str, topic: str, count: int) -> None:
     client = AsyncRealtimeClient(url, key)
     await client.connect()
     await client.set_auth(token)
-    channel = client.channel(topic, {"config": {"private": True, "broadcast": {"ack": False, "self": False}, "presence": {"key": ""}}})
+    channel = client.channel(
+        topic, {"config": {"private": True, "broadcast": {"ack": False, "self": False}, "presence": {"key": ""}}}
+    )
     channel.on_broadcast("*", receive)
     await channel.subscribe(lambda status, error: show({"status": str(status), "error": str(error)}))
     await done.wait()

@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 import psycopg
 import pytest
 
-from .conftest import JS, Development, rowcast, start_development, stop_development
+from .conftest import JS, ROOT, Development, rowcast, start_development, stop_development
 
 HERE = Path(__file__).parent
 
@@ -47,12 +47,31 @@ def message_of(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def javascript_client(development: Development, topic: str, vsn: str) -> list[str]:
     instance = development.instance
-    return ["node", str(JS / "listen.mjs"), instance["websocket_url"], instance["anon_key"], instance["user_token"], vsn, topic, "1", "30"]
+    return [
+        "node",
+        str(JS / "listen.mjs"),
+        instance["websocket_url"],
+        instance["anon_key"],
+        instance["user_token"],
+        vsn,
+        topic,
+        "1",
+        "30",
+    ]
 
 
 def python_client(development: Development, topic: str) -> list[str]:
     instance = development.instance
-    return [sys.executable, str(HERE / "listen.py"), instance["websocket_url"], instance["anon_key"], instance["user_token"], topic, "1", "30"]
+    return [
+        sys.executable,
+        str(HERE / "listen.py"),
+        instance["websocket_url"],
+        instance["anon_key"],
+        instance["user_token"],
+        topic,
+        "1",
+        "30",
+    ]
 
 
 def ship_order(development: Development, customer: str) -> int:
@@ -77,7 +96,9 @@ def assert_reaches_webhook_and_job(development: Development, order: int) -> None
     )
     development.wait_for(
         lambda received: [
-            item for item in received["jobs"]["rows"] if item["status"] == "delivered" and item["result"]["receipt_for"] == str(order)
+            item
+            for item in received["jobs"]["rows"]
+            if item["status"] == "delivered" and item["result"]["receipt_for"] == str(order)
         ]
     )
 
@@ -113,7 +134,11 @@ def test_a_row_changed_with_psql_reaches_the_stock_python_client(development: De
 
     with listening(python_client(development, "orders:acme")) as client:
         done = subprocess.run(
-            ["psql", development.instance["database_url"], "-qc", statement], capture_output=True, text=True, timeout=30, check=False
+            ["psql", development.instance["database_url"], "-qc", statement],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         message = message_of(client)
@@ -121,8 +146,13 @@ def test_a_row_changed_with_psql_reaches_the_stock_python_client(development: De
     assert message["payload"]["record"]["customer"] == customer
 
 
-@pytest.mark.parametrize("driver", ["asyncpg", "psycopg", "psycopg_async", "sqlalchemy", "sqlalchemy_async", "sqlalchemy_connection", "django"])
-def test_an_event_emitted_through_each_driver_reaches_socket_webhook_and_job(development: Development, driver: str) -> None:
+@pytest.mark.parametrize(
+    "driver",
+    ["asyncpg", "psycopg", "psycopg_async", "sqlalchemy", "sqlalchemy_async", "sqlalchemy_connection", "django"],
+)
+def test_an_event_emitted_through_each_driver_reaches_socket_webhook_and_job(
+    development: Development, driver: str
+) -> None:
     order = f"{driver}-{uuid.uuid4().hex[:8]}"
 
     with listening(python_client(development, "tenant:acme:shop")) as client:
@@ -137,21 +167,38 @@ def test_an_event_emitted_through_each_driver_reaches_socket_webhook_and_job(dev
     assert message["payload"]["payload"]["order_id"] == order
     assert message["payload"]["id"] == done.stdout.strip()
     development.wait_for(
-        lambda received: [item for item in received["webhooks"]["rows"] if item["verified"] and order in json.dumps(item["body"])]
+        lambda received: [
+            item for item in received["webhooks"]["rows"] if item["verified"] and order in json.dumps(item["body"])
+        ]
     )
-    development.wait_for(lambda received: [item for item in received["jobs"]["rows"] if order in json.dumps(item["result"])])
+    development.wait_for(
+        lambda received: [item for item in received["jobs"]["rows"] if order in json.dumps(item["result"])]
+    )
 
 
 def test_the_printed_page_has_urls_keys_and_lines_to_copy(development: Development) -> None:
     page = development.printed
 
-    for words in ("Live page", "API", "WebSocket", "PostgreSQL", "Webhook catcher", "anon key", "service key", "curl", "psql", "createClient"):
+    for words in (
+        "Live page",
+        "API",
+        "WebSocket",
+        "PostgreSQL",
+        "Webhook catcher",
+        "anon key",
+        "service key",
+        "curl",
+        "psql",
+        "createClient",
+    ):
         assert words in page or words.replace("createClient", "RealtimeClient") in page, words
 
 
 def test_the_printed_curl_line_emits_an_event(development: Development) -> None:
     instance = development.instance
-    body = json.dumps({"tenantId": "acme", "eventType": "shop.order_confirmed", "payload": {"order_id": "curl-1", "total": "1"}})
+    body = json.dumps(
+        {"tenantId": "acme", "eventType": "shop.order_confirmed", "payload": {"order_id": "curl-1", "total": "1"}}
+    )
     request = Request(
         instance["api_url"] + "/api/v1/events",
         data=body.encode(),
@@ -162,7 +209,11 @@ def test_the_printed_curl_line_emits_an_event(development: Development) -> None:
         answer = json.load(reply)
 
     assert reply.status == 202
-    development.wait_for(lambda received: [item for item in received["webhooks"]["rows"] if item["id"] and "curl-1" in json.dumps(item["body"])])
+    development.wait_for(
+        lambda received: [
+            item for item in received["webhooks"]["rows"] if item["id"] and "curl-1" in json.dumps(item["body"])
+        ]
+    )
     shown = rowcast("--data", str(development.folder), "events", "--json")
     assert answer["id"] in shown.stdout
 
@@ -180,6 +231,18 @@ def test_ctrl_c_leaves_no_process_and_a_second_start_keeps_the_data(tmp_path: Pa
     assert stop_development(second) == 0
 
     assert kept == ("kept",)
+    assert processes_of(tmp_path) == []
+
+
+def test_make_dev_starts_it_and_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
+    if not (ROOT / ".venv" / ".set-up").exists():
+        pytest.skip("this checkout was not set up by make: run 'make setup'")
+    running = start_development(tmp_path / "data", "--no-traffic", is_by_make=True)
+    order = ship_order(running, "by make")
+
+    assert_reaches_webhook_and_job(running, order)
+    stop_development(running)
+
     assert processes_of(tmp_path) == []
 
 
