@@ -61,7 +61,9 @@ select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type,
        e.traceparent, e.topic
 from unnest(:tenants::text[]) as asked(tenant_id)
 cross join lateral (
-    select * from rowcast.event e
+    select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.payload,
+           e.traceparent, e.topic
+    from rowcast.event e
     where e.tenant_id = asked.tenant_id and e.seq >= :from_seq and e.shard = any(:shards::smallint[])
       and (select true from rowcast.event_state s where s.event_id = e.id) is null
     order by e.seq limit :limit
@@ -75,7 +77,10 @@ select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type,
 from (
     select event_id, next_attempt_at from rowcast.event_state
     where status = 'failed' and next_attempt_at <= clock_timestamp() order by next_attempt_at limit 10000
-) s cross join lateral (select * from rowcast.event where id = s.event_id limit 1) e
+) s cross join lateral (
+    select id, seq, tenant_id, aggregate_type, aggregate_id, event_type, version, occurred_at, payload, traceparent, topic, shard
+    from rowcast.event where id = s.event_id limit 1
+) e
 where e.shard = any(:shards::smallint[])
 order by s.next_attempt_at, e.seq limit :limit;
 
@@ -182,7 +187,9 @@ select count(*)::integer as found from (select 1 from rowcast.event_state where 
 -- One event and its state.
 select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.created_at,
        e.payload, e.traceparent, e.topic, s.status, s.changed_at, s.attempts, s.error, s.next_attempt_at
-from rowcast.event e left join lateral (select * from rowcast.event_state where event_id = e.id limit 1) s on true
+from rowcast.event e left join lateral (
+    select status, changed_at, attempts, error, next_attempt_at from rowcast.event_state where event_id = e.id limit 1
+) s on true
 where e.id = :event_id;
 
 -- name: stored_events
@@ -193,8 +200,13 @@ with visited as materialized (
     select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.created_at,
            e.payload, e.traceparent, e.topic, s.status, s.changed_at, s.attempts, s.error, s.next_attempt_at
     from visited v
-    cross join lateral (select * from rowcast.event where id = v.id limit 1) e
-    left join lateral (select * from rowcast.event_state where event_id = v.id limit 1) s on true
+    cross join lateral (
+        select id, seq, tenant_id, aggregate_type, aggregate_id, event_type, version, occurred_at, created_at, payload, traceparent, topic
+        from rowcast.event where id = v.id limit 1
+    ) e
+    left join lateral (
+        select status, changed_at, attempts, error, next_attempt_at from rowcast.event_state where event_id = v.id limit 1
+    ) s on true
     where (:event_type::text is null or v.event_type = :event_type) and (:status::text is null or coalesce(s.status, 'pending') = :status)
     order by v.seq desc limit :limit
 )
@@ -210,8 +222,13 @@ with visited as materialized (
     select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.created_at,
            e.payload, e.traceparent, e.topic, s.status, s.changed_at, s.attempts, s.error, s.next_attempt_at
     from visited v
-    cross join lateral (select * from rowcast.event where id = v.id limit 1) e
-    left join lateral (select * from rowcast.event_state where event_id = v.id limit 1) s on true
+    cross join lateral (
+        select id, seq, tenant_id, aggregate_type, aggregate_id, event_type, version, occurred_at, created_at, payload, traceparent, topic
+        from rowcast.event where id = v.id limit 1
+    ) e
+    left join lateral (
+        select status, changed_at, attempts, error, next_attempt_at from rowcast.event_state where event_id = v.id limit 1
+    ) s on true
     where (:event_type::text is null or v.event_type = :event_type) and (:status::text is null or coalesce(s.status, 'pending') = :status)
     order by v.seq desc limit :limit
 )
@@ -228,8 +245,13 @@ with visited as materialized (
     select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.created_at,
            e.payload, e.traceparent, e.topic, s.status, s.changed_at, s.attempts, s.error, s.next_attempt_at
     from visited v
-    cross join lateral (select * from rowcast.event where id = v.id limit 1) e
-    left join lateral (select * from rowcast.event_state where event_id = v.id limit 1) s on true
+    cross join lateral (
+        select id, seq, tenant_id, aggregate_type, aggregate_id, event_type, version, occurred_at, created_at, payload, traceparent, topic
+        from rowcast.event where id = v.id limit 1
+    ) e
+    left join lateral (
+        select status, changed_at, attempts, error, next_attempt_at from rowcast.event_state where event_id = v.id limit 1
+    ) s on true
     where (:event_type::text is null or v.event_type = :event_type) and (:status::text is null or coalesce(s.status, 'pending') = :status)
     order by v.seq desc limit :limit
 )
@@ -246,8 +268,13 @@ with visited as materialized (
     select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.created_at,
            e.payload, e.traceparent, e.topic, s.status, s.changed_at, s.attempts, s.error, s.next_attempt_at
     from visited v
-    cross join lateral (select * from rowcast.event where id = v.id limit 1) e
-    left join lateral (select * from rowcast.event_state where event_id = v.id limit 1) s on true
+    cross join lateral (
+        select id, seq, tenant_id, aggregate_type, aggregate_id, event_type, version, occurred_at, created_at, payload, traceparent, topic
+        from rowcast.event where id = v.id limit 1
+    ) e
+    left join lateral (
+        select status, changed_at, attempts, error, next_attempt_at from rowcast.event_state where event_id = v.id limit 1
+    ) s on true
     where (:event_type::text is null or v.event_type = :event_type) and (:status::text is null or coalesce(s.status, 'pending') = :status)
     order by v.seq desc limit :limit
 )
