@@ -1,11 +1,17 @@
 """`python -m rowcast` and the `rowcast` command."""
 
+import sys
+
 
 def main() -> None:
     """Run the command line."""
-    from rowcast.server.cli import application  # imported here so that importing this module costs nothing
+    try:
+        from rowcast.server.cli import run_command_line  # imported here so that importing this module costs nothing
 
-    application()
+        code = run_command_line(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from rowcast.bus.bus import Bus
 from rowcast.bus.memory import MemoryBus
@@ -63,6 +64,7 @@ class App:
     relay: Relay | None
     archive: Archive | None
     runner: Runner | None
+    is_bus_connected: Callable[[], bool] | None = None
 
 
 @asynccontextmanager
@@ -78,45 +80,101 @@ async def open_app(
         is_alone: No other node will ever run on this database, so the bus need not leave the process.
     Raises:
         ConfigError: A setting, a rule or a pack does not fit.
+        UsageError: `usage.upcaster`, when a declared event type lacks the way from an older version.
         StoreUnavailableError: The database cannot be reached.
     """
-    clock, noise = SystemClock(), random.random
-    options = options_of(packs)
+    DECLARED.check()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(database_url, _pool(settings)))
-        bus = _bus(database_url, clock, noise, is_alone=is_alone)
+        bus = MemoryBus() if is_alone else PostgresBus(database_url, node=os.urandom(16), noise=random.random)
         await bus.open()
         stack.push_async_callback(bus.close)
-        policy = egress_policy(settings)
-        endpoints = EndpointTable(database=database, policy=policy, clock=clock)
-        client = await stack.enter_async_context(
-            open_client(clock=clock, policy=policy, settings=EgressSettings(timeout_s=settings.webhooks.timeout_s))
-        )
-        executor = stack.enter_context(ThreadPoolExecutor(_JOB_THREADS, thread_name_prefix="rowcast-job"))
-        sinks: tuple[Sink, ...] = (
-            WebhookSink(table=endpoints, client=client, clock=clock),
-            JobSink(tasks=options["tasks"], executor=executor),
-        )
-        router = Router(rules=(*built_in_rules(), *options["rules"]), sinks=sinks, live_sinks=(RealtimeSink(bus=bus),))
-        ledger = Ledger(database=database, worker=worker_name())
-        roles = settings.server.roles
-        yield App(
-            settings=settings,
-            database_url=database_url,
-            database=database,
-            clock=clock,
-            bus=bus,
+        build = _Build(settings, database_url, SystemClock(), random.random, database, bus)
+        yield await build.app(stack, options_of(packs))
+
+
+@dataclass(frozen=True, slots=True)
+class _Build:
+    """What the parts are made of, and how."""
+
+    settings: Settings
+    dsn: str
+    clock: Clock
+    noise: Callable[[], float]
+    database: Database
+    bus: MemoryBus | PostgresBus
+
+    async def app(self, stack: AsyncExitStack, options: Mapping[str, tuple[Any, ...]]) -> App:
+        """Put everything together; what must be closed is left to `stack`."""
+        policy = egress_policy(self.settings)
+        endpoints = EndpointTable(database=self.database, policy=policy, clock=self.clock)
+        sinks = await self._sinks(stack, endpoints, policy, options["tasks"])
+        rules = (*built_in_rules(), *options["rules"])
+        router = Router(rules=rules, sinks=sinks, live_sinks=(RealtimeSink(bus=self.bus),))
+        ledger = Ledger(database=self.database, worker=worker_name())
+        roles = self.settings.server.roles
+        return App(
+            settings=self.settings,
+            database_url=self.dsn,
+            database=self.database,
+            clock=self.clock,
+            bus=self.bus,
             catalogue=DECLARED,
             ledger=ledger,
             endpoints=endpoints,
             router=router,
-            hub=Hub(bus=bus, clock=clock) if "gateway" in roles else None,
-            relay=await _relay(settings, database_url, database=database, router=router, ledger=ledger, bus=bus)
-            if "relay" in roles
-            else None,
-            archive=_archive(settings, database, noise) if "relay" in roles else None,
-            runner=_runner(settings, sinks, ledger, clock, noise) if "delivery" in roles else None,
+            hub=Hub(bus=self.bus, clock=self.clock) if "gateway" in roles else None,
+            relay=await self._relay(router, ledger) if "relay" in roles else None,
+            archive=self._archive() if "relay" in roles else None,
+            runner=self._runner(sinks, ledger) if "delivery" in roles else None,
+            is_bus_connected=self._bus_connection(),
         )
+
+    async def _sinks(
+        self, stack: AsyncExitStack, endpoints: EndpointTable, policy: Policy, tasks: Sequence[Any]
+    ) -> tuple[Sink, ...]:
+        egress = EgressSettings(timeout_s=self.settings.webhooks.timeout_s)
+        client = await stack.enter_async_context(open_client(clock=self.clock, policy=policy, settings=egress))
+        executor = stack.enter_context(ThreadPoolExecutor(_JOB_THREADS, thread_name_prefix="rowcast-job"))
+        webhooks = WebhookSink(table=endpoints, client=client, clock=self.clock)
+        return webhooks, JobSink(tasks=tasks, executor=executor)
+
+    async def _relay(self, router: Router, ledger: Ledger) -> Relay:
+        policy = RetryPolicy(max_attempts=self.settings.relay.max_attempts, base_s=1.0, cap_s=3600.0)
+        options = RelayOptions(retry=policy, spare_feed=self._claim_feed, noise=self.noise)
+        feed = await self._feed()
+        return Relay(feed=feed, handler=router, database=self.database, ledger=ledger, bus=self.bus, options=options)
+
+    async def _feed(self) -> Feed:
+        """Give the feed asked for; `auto` streams the log where it can be streamed."""
+        relay = self.settings.relay
+        if relay.feed == "wal" or (relay.feed == "auto" and await has_logical_wal(self.database)):
+            return WalFeed(dsn=self.dsn, lease_s=relay.lease_s, batch_size=relay.batch_size, noise=self.noise)
+        return self._claim_feed()
+
+    def _claim_feed(self) -> ClaimFeed:
+        relay = self.settings.relay
+        return ClaimFeed(dsn=self.dsn, lease_s=relay.lease_s, batch_size=relay.batch_size)
+
+    def _archive(self) -> Archive:
+        kept = self.settings.retention
+        retention = Retention(
+            events_days=kept.events_days, deliveries_days=kept.deliveries_days, drop_detached=kept.drop_detached
+        )
+        return Archive(database=self.database, retention=retention, noise=self.noise)
+
+    def _runner(self, sinks: Sequence[Sink], ledger: Ledger) -> Runner:
+        return Runner(
+            ledger=ledger,
+            sinks={sink.name: sink for sink in sinks},
+            clock=self.clock,
+            noise=self.noise,
+            options={sink.name: sink_options(self.settings, sink) for sink in sinks},
+        )
+
+    def _bus_connection(self) -> Callable[[], bool] | None:
+        bus = self.bus
+        return None if isinstance(bus, MemoryBus) else lambda: bus.is_connected
 
 
 def worker_name() -> str:
@@ -147,54 +205,8 @@ def _pool(settings: Settings) -> PoolSettings:
     )
 
 
-def _bus(dsn: str, clock: Clock, noise: Callable[[], float], *, is_alone: bool) -> Bus:
-    return MemoryBus() if is_alone else PostgresBus(dsn, node=os.urandom(16), noise=noise)
-
-
-async def _relay(
-    settings: Settings, dsn: str, *, database: Database, router: Router, ledger: Ledger, bus: Bus
-) -> Relay:
-    policy = RetryPolicy(max_attempts=settings.relay.max_attempts, base_s=1.0, cap_s=3600.0)
-    options = RelayOptions(retry=policy, spare_feed=lambda: _claim_feed(settings, dsn), noise=random.random)
-    feed = await _feed(settings, dsn, database)
-    return Relay(feed=feed, handler=router, database=database, ledger=ledger, bus=bus, options=options)
-
-
-async def _feed(settings: Settings, dsn: str, database: Database) -> Feed:
-    """Give the feed asked for; `auto` streams the log where it can be streamed."""
-    asked = settings.relay.feed
-    if asked == "wal" or (asked == "auto" and await has_logical_wal(database)):
-        relay = settings.relay
-        return WalFeed(dsn=dsn, lease_s=relay.lease_s, batch_size=relay.batch_size, noise=random.random)
-    return _claim_feed(settings, dsn)
-
-
-def _archive(settings: Settings, database: Database, noise: Callable[[], float]) -> Archive:
-    kept = settings.retention
-    retention = Retention(
-        events_days=kept.events_days, deliveries_days=kept.deliveries_days, drop_detached=kept.drop_detached
-    )
-    return Archive(database=database, retention=retention, noise=noise)
-
-
-def _claim_feed(settings: Settings, dsn: str) -> ClaimFeed:
-    return ClaimFeed(dsn=dsn, lease_s=settings.relay.lease_s, batch_size=settings.relay.batch_size)
-
-
-def _runner(
-    settings: Settings, sinks: Sequence[Sink], ledger: Ledger, clock: Clock, noise: Callable[[], float]
-) -> Runner:
-    return Runner(
-        ledger=ledger,
-        sinks={sink.name: sink for sink in sinks},
-        clock=clock,
-        noise=noise,
-        options={sink.name: _sink_options(settings, sink) for sink in sinks},
-    )
-
-
-def _sink_options(settings: Settings, sink: Sink) -> SinkOptions:
-    """Bound each sink; a job may take as long as its task says, a webhook goes to an endpoint with a limit of its own."""
+def sink_options(settings: Settings, sink: Sink) -> SinkOptions:
+    """Give a sink's bounds: a job may take as long as its task says, an endpoint has a rate of its own."""
     delivery = settings.delivery
     if isinstance(sink, JobSink):
         timeout_s = max(delivery.timeout_s, sink.longest_timeout_s)

@@ -8,42 +8,44 @@ import typer
 
 from rowcast.core.clock import SystemClock
 from rowcast.server.app import egress_policy
-from rowcast.server.command import Place, asked, command_database, loaded_settings, run
-from rowcast.server.output import print_json, print_pairs, print_rows
+from rowcast.server.command import Json, Place, asked, command_database, loaded_settings, placed, run
+from rowcast.server.output import print_json, show_pairs, show_rows
 from rowcast.server.wire import shown, shown_all
 from rowcast.webhooks.table import EndpointDraft, EndpointTable
 
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Tenant = Annotated[str, typer.Option("--tenant", help="whose it is")]
+Types = Annotated[list[str] | None, typer.Option("--event-type", help="a type or orders.*; none means all")]
+Secret = Annotated[str, typer.Option(help="whsec_... to sign with; none means a new one")]
 
 endpoints = typer.Typer(help="A tenant's webhook endpoints.", no_args_is_help=True)
 
 
 @endpoints.command("create")
+@placed
 def create_endpoint(
     context: typer.Context,
     tenant: Tenant,
     url: Annotated[str, typer.Option(help="https://... to post to")],
-    event_types: Annotated[
-        list[str] | None, typer.Option("--event-type", help="a type or orders.*; none means all")
-    ] = None,
-    description: str = "",
+    event_types: Types = None,
+    description: Annotated[str, typer.Option(help="words for people")] = "",
+    secret: Secret = "",
     is_json: Json = False,
 ) -> None:
     """Add an endpoint and print it with its secret."""
     place = asked(context, is_json)
-    draft = EndpointDraft(url=url, description=description, event_types=tuple(event_types) if event_types else None)
+    chosen = tuple(event_types) if event_types else None
+    draft = EndpointDraft(url=url, description=description, event_types=chosen, secret=secret)
 
     async def command() -> dict[str, Any]:
         async with _endpoint_table(place) as table:
             endpoint = await table.create(tenant, draft)
             return {**shown(endpoint), "secret": await table.secret(tenant, endpoint.id)}
 
-    made = run(place, command)
-    print_json(made) if is_json else print_pairs(made)
+    show_pairs(run(place, command), is_json=is_json)
 
 
 @endpoints.command("list")
+@placed
 def list_endpoints(context: typer.Context, tenant: Tenant, is_json: Json = False) -> None:
     """List a tenant's endpoints."""
     place = asked(context, is_json)
@@ -52,24 +54,23 @@ def list_endpoints(context: typer.Context, tenant: Tenant, is_json: Json = False
         async with _endpoint_table(place) as table:
             return shown_all(await table.page(tenant, most=250))
 
-    rows = run(place, command)
     columns = ("id", "url", "eventTypes", "isDisabled", "createdAt")
-    print_json({"data": rows}) if is_json else print_rows(
-        rows, columns, empty=f"{tenant} has no endpoint. Add one with 'rowcast endpoints create'."
-    )
+    empty = f"{tenant} has no endpoint. Add one with 'rowcast endpoints create'."
+    show_rows(run(place, command), columns, empty=empty, is_json=is_json)
 
 
 @endpoints.command("delete")
-def delete_endpoint(context: typer.Context, endpoint_id: str, tenant: Tenant) -> None:
+@placed
+def delete_endpoint(context: typer.Context, endpoint_id: str, tenant: Tenant, is_json: Json = False) -> None:
     """Remove an endpoint."""
-    place = asked(context, False)
+    place = asked(context, is_json)
 
     async def command() -> None:
         async with _endpoint_table(place) as table:
             await table.delete(tenant, endpoint_id)
 
     run(place, command)
-    print(f"{endpoint_id} removed")
+    print_json({"removed": endpoint_id}) if is_json else print(f"{endpoint_id} removed")
 
 
 @asynccontextmanager

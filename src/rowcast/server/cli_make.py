@@ -9,22 +9,30 @@ from rowcast.core.errors import InvalidInputError
 from rowcast.core.event import DECLARED
 from rowcast.delivery.dead_letter import DeadFilter, DeadLetters, Leg
 from rowcast.outbox.emit import emit
-from rowcast.server.command import asked, command_database, database_url, loaded_settings, parsed_json, run
+from rowcast.server.command import (
+    Json,
+    asked,
+    command_database,
+    command_packs,
+    database_url,
+    parsed_json,
+    parsed_uuid,
+    placed,
+    run,
+)
 from rowcast.server.output import print_json
-from rowcast.server.plugins import load_packs
 from rowcast.store.migrate import migrate, plan_migrations, render_migrations
 from rowcast.store.pool import Connection, connect
 
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Tenant = Annotated[str, typer.Option("--tenant", help="whose it is")]
 OptionalTenant = Annotated[str | None, typer.Option("--tenant", help="only this tenant's")]
 
 
 def add_commands(application: typer.Typer) -> None:
     """Add the verbs of this module."""
-    application.command("emit")(emit_event)
-    application.command("replay")(replay)
-    application.command("migrate")(run_migrations)
+    application.command("emit")(placed(emit_event))
+    application.command("replay")(placed(replay))
+    application.command("migrate")(placed(run_migrations))
 
 
 def emit_event(
@@ -32,21 +40,19 @@ def emit_event(
     event_type: Annotated[str, typer.Argument(help="such as orders.confirmed")],
     payload: Annotated[str, typer.Argument(help="JSON, @file, or - for standard input")],
     tenant: Tenant,
-    aggregate_id: Annotated[str | None, typer.Option("--aggregate-id")] = None,
-    event_id: Annotated[
-        str | None, typer.Option("--id", help="a UUIDv7; the same event under one id is written once")
-    ] = None,
+    aggregate_id: Annotated[str | None, typer.Option("--aggregate-id", help="which thing it is about")] = None,
+    event_id: Annotated[str | None, typer.Option("--id", help="a UUIDv7; one id is written once")] = None,
     is_json: Json = False,
 ) -> None:
     """Emit one event, checked against its declared type."""
     place = asked(context, is_json)
-    load_packs(loaded_settings(place).settings.packs)
     options: dict[str, Any] = {"type": event_type}
     options |= {"aggregate_id": aggregate_id} if aggregate_id else {}
-    options |= {"id": _uuid(event_id)} if event_id else {}
+    options |= {"id": parsed_uuid(event_id)} if event_id else {}
     value = parsed_json(payload)
 
     async def command() -> uuid.UUID:
+        command_packs(place)
         async with command_database(place) as database, database.transaction() as connection:
             made: uuid.UUID = await emit(connection.driver, value, tenant_id=tenant, catalogue=DECLARED, **options)
             return made
@@ -67,17 +73,18 @@ def replay(
 ) -> None:
     """Deliver dead letters, or one event, again."""
     place = asked(context, is_json)
+    event_id = parsed_uuid(event) if event else None
+    chosen = DeadFilter(tenant_id=tenant, ids=tuple(ids) if ids else None, fingerprint=fingerprint, sink=sink)
 
     async def command() -> int:
-        if not (ids or fingerprint or sink or event or is_all):
+        if not (ids or fingerprint or sink or event_id or is_all):
             raise InvalidInputError(
                 "Say what to replay: ids, --fingerprint, --sink, --event or --all.", code="input.replay"
             )
         async with command_database(place) as database:
             letters = DeadLetters(database=database)
-            if event:
-                return len(await letters.replay_event(_uuid(event), tenant_id=tenant, leg=Leg(sink=sink)))
-            chosen = DeadFilter(tenant_id=tenant, ids=tuple(ids) if ids else None, fingerprint=fingerprint, sink=sink)
+            if event_id is not None:
+                return len(await letters.replay_event(event_id, tenant_id=tenant, leg=Leg(sink=sink)))
             return await letters.replay(chosen)
 
     count = run(place, command)
@@ -93,32 +100,26 @@ def run_migrations(
     """Bring the database to this version's schema."""
     place = asked(context, is_json)
 
-    async def command() -> tuple[str, ...] | str:
-        connection = await connect(database_url(place))
+    async def command() -> tuple[tuple[str, ...], str]:
+        connection = await connect(database_url(place), timeout_s=600.0 if not (is_dry or is_sql) else 30.0)
         try:
-            return await _migrated(connection, is_dry=is_dry, is_sql=is_sql)
+            return await _migrated(connection, is_run=not (is_dry or is_sql))
         finally:
-            await connection.driver.close()
+            await connection.close()
 
-    done = run(place, command)
-    if isinstance(done, str):
-        print(done)
-    elif is_json:
-        print_json({"migrations": done, "applied": not is_dry})
+    names, script = run(place, command)
+    if is_json:
+        shown = {"sql": script} if is_sql else {}
+        print_json({"migrations": names, "applied": not (is_dry or is_sql), **shown})
+    elif is_sql:
+        print(script, end="")
     else:
-        print("\n".join(done) or "The schema is up to date.")
+        print("\n".join(names) or "The schema is up to date.")
 
 
-def _uuid(text: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text[:60]!r} is no UUID") from error
-
-
-async def _migrated(connection: Connection, *, is_dry: bool, is_sql: bool) -> tuple[str, ...] | str:
-    if is_sql:
-        return render_migrations(await plan_migrations(connection))
-    if is_dry:
-        return tuple(migration.name for migration in await plan_migrations(connection))
-    return await migrate(connection)
+async def _migrated(connection: Connection, *, is_run: bool) -> tuple[tuple[str, ...], str]:
+    """Give the names and the SQL of what was run, or would be."""
+    if is_run:
+        return await migrate(connection), ""
+    pending = await plan_migrations(connection)
+    return tuple(migration.name for migration in pending), render_migrations(pending)

@@ -4,33 +4,41 @@ from typing import Annotated
 
 import typer
 
-from rowcast.server.command import asked, loaded_settings, run
-from rowcast.server.output import ExitCode
+from rowcast.server.command import Place, asked, loaded_settings, placed, run
+
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="port to listen on; 0 takes a free one")]
+Host = Annotated[str | None, typer.Option(help="address to listen on")]
+Sampled = Annotated[bool, typer.Option("--sample/--no-sample", help="the sample shop")]
+Moving = Annotated[bool, typer.Option("--traffic/--no-traffic", help="let the sample shop change orders all the time")]
+Opened = Annotated[bool, typer.Option("--open/--no-open", help="open the live page in a browser")]
+Reset = Annotated[bool, typer.Option("--reset", help="empty the data folder first")]
+Sure = Annotated[bool, typer.Option("--yes", help="do not ask before --reset")]
+Roles = Annotated[str | None, typer.Option(help="comma-separated: gateway, relay, delivery")]
+Migrated = Annotated[bool, typer.Option("--migrate/--no-migrate", help="bring the schema up to date first")]
 
 
 def add_commands(application: typer.Typer) -> None:
     """Add the verbs of this module."""
-    application.command("dev")(dev)
-    application.command("serve")(serve)
+    application.command("dev")(placed(dev))
+    application.command("serve")(placed(serve))
 
 
 def dev(
     context: typer.Context,
-    port: Annotated[int | None, typer.Option(help="port to listen on; 0 takes a free one")] = None,
-    data: Annotated[str | None, typer.Option("--data", help="folder that keeps database and keys")] = None,
-    is_sampled: Annotated[bool, typer.Option("--sample/--no-sample", help="the sample shop")] = True,
-    is_moving: Annotated[
-        bool, typer.Option("--traffic/--no-traffic", help="let the sample shop change orders all the time")
-    ] = True,
-    is_opened: Annotated[bool, typer.Option("--open/--no-open", help="open the live page in a browser")] = True,
+    port: Port = None,
+    is_sampled: Sampled = True,
+    is_moving: Moving = True,
+    is_opened: Opened = True,
+    is_reset: Reset = False,
+    is_sure: Sure = False,
 ) -> None:
     """Start everything for development: PostgreSQL, a sample shop, HTTP, sockets, a live page and a webhook catcher."""
     from rowcast.server.dev import DevelopmentOptions, run_development  # the other commands need none of what it loads
 
-    place = asked(context, False, folder=data)
-    options = DevelopmentOptions(
-        port=port, folder=place.folder, is_sampled=is_sampled, is_moving=is_moving, is_opened=is_opened
-    )
+    place = asked(context)
+    options = DevelopmentOptions(folder=place.folder, is_sampled=is_sampled, is_moving=is_moving, is_opened=is_opened)
+    if is_reset:
+        _reset(place, is_sure=is_sure)
 
     async def command() -> None:
         await run_development(loaded_settings(place, {"server.port": port}), options)
@@ -40,23 +48,33 @@ def dev(
 
 def serve(
     context: typer.Context,
-    host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
-    port: Annotated[int | None, typer.Option(help="port to listen on; 0 takes a free one")] = None,
-    roles: Annotated[str | None, typer.Option(help="comma-separated: gateway, relay, delivery")] = None,
+    host: Host = None,
+    port: Port = None,
+    roles: Roles = None,
     feed: Annotated[str | None, typer.Option(help="auto, wal or claim")] = None,
-    is_migrated: Annotated[
-        bool, typer.Option("--migrate/--no-migrate", help="bring the schema up to date first")
-    ] = False,
+    is_migrated: Migrated = False,
 ) -> None:
     """Serve a database: route its events, deliver, and answer HTTP and sockets."""
     from rowcast.server.production import run_production  # the other commands need none of what it loads
 
-    place = asked(context, False)
-    chosen = tuple(role.strip() for role in roles.split(",")) if roles else None
+    place = asked(context)
+    chosen = tuple(role.strip() for role in roles.split(",") if role.strip()) if roles is not None else None
     flags: dict[str, object] = {"server.host": host, "server.port": port, "server.roles": chosen, "relay.feed": feed}
 
     async def command() -> None:
         await run_production(loaded_settings(place, flags).settings, is_migrated=is_migrated)
 
     run(place, command)
-    raise typer.Exit(ExitCode.OK)
+
+
+def _reset(place: Place, *, is_sure: bool) -> None:
+    """Empty the data folder, after a yes."""
+    from rowcast.server.dev_folder import empty_folder
+
+    if not is_sure:
+        typer.confirm(f"Remove the development database and keys in {place.folder}?", abort=True)
+
+    async def command() -> None:
+        empty_folder(place.folder)
+
+    run(place, command)

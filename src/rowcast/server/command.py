@@ -1,24 +1,36 @@
-"""What every command shares: which settings and which database it works on, and how a refusal is printed."""
+"""What every command shares: which settings and which database it works on, and how it ends."""
 
 import asyncio
+import inspect
 import sys
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import typer
 import uvloop
 
-from rowcast.core.errors import ConfigError, NotFoundError, RowcastError
-from rowcast.server.instance import read_instance
-from rowcast.server.output import exit_code, print_json
+from rowcast.core.errors import ConfigError, NotFoundError
+from rowcast.core.pack import Pack
+from rowcast.server.failure import crash_text, refusal_in
+from rowcast.server.instance import Instance, read_instance
+from rowcast.server.output import ExitCode, exit_code, print_refusal
+from rowcast.server.plugins import load_packs
 from rowcast.server.settings import Loaded, load_settings
 from rowcast.store.pool import Database, PoolSettings, open_database
 
 T = TypeVar("T")
 DEFAULT_FOLDER = Path(".rowcast")
+
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+DatabaseFlag = Annotated[str | None, typer.Option("--database", help="postgresql://... to work on", metavar="URL")]
+ConfigFlag = Annotated[Path | None, typer.Option("--config", help="settings file instead of ./rowcast.toml")]
+DataFlag = Annotated[Path | None, typer.Option("--data", help="folder of the development server instead of ./.rowcast")]
+_GLOBAL_FLAGS = {"database": DatabaseFlag, "config": ConfigFlag, "data": DataFlag}
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -36,15 +48,51 @@ def place_of(context: typer.Context) -> Place:
     return place if isinstance(place, Place) else Place()
 
 
-def asked(context: typer.Context, is_json: bool, *, folder: str | None = None) -> Place:
-    """Give where this command works and whether it prints JSON; `folder` overrules the global flag."""
-    place = place_of(context)
-    return msgspec.structs.replace(place, is_json=is_json, folder=Path(folder) if folder else place.folder)
+def asked(context: typer.Context, is_json: bool = False) -> Place:
+    """Give where this command works and whether it prints JSON."""
+    return msgspec.structs.replace(place_of(context), is_json=is_json)
+
+
+def placed(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give the verb with the global flags as flags of its own: they may stand before the verb and after it."""
+
+    @wraps(verb)
+    def command(context: typer.Context, **flags: Any) -> None:
+        given = {name: flags.pop(name) for name in _GLOBAL_FLAGS}
+        context.obj = narrowed(place_of(context), **given)
+        verb(context, **flags)
+
+    extra = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in _GLOBAL_FLAGS.items()
+    ]
+    own = inspect.signature(verb, eval_str=True)
+    vars(command)["__signature__"] = own.replace(parameters=[*own.parameters.values(), *extra])
+    vars(command)["__annotations__"] = {**inspect.get_annotations(verb, eval_str=True), **_GLOBAL_FLAGS}
+    return command
+
+
+def narrowed(place: Place, *, database: str | None, config: Path | None, data: Path | None) -> Place:
+    """Give the place with what further flags say; None says nothing."""
+    return msgspec.structs.replace(
+        place,
+        database_url=database or place.database_url,
+        config=config or place.config,
+        folder=data or place.folder,
+    )
 
 
 def loaded_settings(place: Place, flags: dict[str, object] | None = None) -> Loaded:
     """Give the settings as this command sees them."""
     return load_settings({"database.url": place.database_url, **(flags or {})}, file=place.config)
+
+
+def running_instance(place: Place) -> Instance | None:
+    """Give the development server of this folder, or None where none runs."""
+    try:
+        return read_instance(place.folder)
+    except NotFoundError:
+        return None
 
 
 def database_url(place: Place) -> str:
@@ -56,40 +104,54 @@ def database_url(place: Place) -> str:
     url = loaded_settings(place).settings.database.url
     if url is not None:
         return url.get_secret_value()
-    try:
-        return read_instance(place.folder).database_url
-    except NotFoundError as error:
+    instance = running_instance(place)
+    if instance is None:
         raise ConfigError(
-            "No database is named. Pass --database URL, set ROWCAST_DATABASE__URL, or start 'rowcast dev' in this folder.",
+            "No database is named. Pass --database URL, set ROWCAST_DATABASE__URL, or start 'rowcast dev' in this "
+            "folder.",
             code="config.no_database",
-        ) from error
+        )
+    return instance.database_url
+
+
+def command_packs(place: Place) -> tuple[Pack, ...]:
+    """Give the packs that are declared here, the sample shop among them where the development server shows it.
+
+    Raises:
+        ConfigError: `config.pack`.
+    """
+    settings = loaded_settings(place).settings
+    packs = load_packs(settings.packs)
+    instance = running_instance(place) if settings.database.url is None else None
+    if instance is None or not instance.is_sampled:
+        return packs
+    from rowcast.server.sample_shop import pack  # noqa: PLC0415 - importing it declares its event types
+
+    return (pack, *packs)
 
 
 @asynccontextmanager
 async def command_database(place: Place) -> AsyncIterator[Database]:
     """Open the database for the time of one command."""
-    async with open_database(
-        database_url(place), PoolSettings(max_size=2, application_name="rowcast command")
-    ) as database:
+    settings = PoolSettings(max_size=2, application_name="rowcast command")
+    async with open_database(database_url(place), settings) as database:
         yield database
 
 
 def run(place: Place, command: Callable[[], Awaitable[T]]) -> T:
-    """Run a command to its end; a refusal is printed and becomes the exit code."""
+    """Run a command to its end; a refusal or a fault is printed and becomes the exit code."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_awaited(command))
-    except RowcastError as error:
-        refuse(error, is_json=place.is_json)
-        raise typer.Exit(exit_code(error)) from error
-
-
-def refuse(error: RowcastError, *, is_json: bool) -> None:
-    """Print a refusal: its code and its sentence, on standard error or as JSON."""
-    if is_json:
-        print_json({"error": {"code": error.code, "detail": str(error)}})
-    else:
-        print(f"rowcast: {error}\n         ({error.code})", file=sys.stderr)
+    except (typer.Exit, typer.Abort, typer.BadParameter, OSError):
+        raise
+    except Exception as error:  # noqa: BLE001 - the end of the road: whatever it is, it is told once and has its code
+        refusal = refusal_in(error)
+        if refusal is None:
+            print(crash_text(error), file=sys.stderr)
+            raise typer.Exit(ExitCode.CRASHED) from None
+        print_refusal(refusal.code, str(refusal), is_json=place.is_json)
+        raise typer.Exit(exit_code(refusal)) from None
 
 
 async def _awaited(command: Callable[[], Awaitable[T]]) -> T:
@@ -103,13 +165,24 @@ def parsed_json(text: str) -> Any:
         typer.BadParameter: When it cannot be read or is not JSON.
     """
     try:
-        raw = (
-            sys.stdin.buffer.read()
-            if text == "-"
-            else Path(text[1:]).read_bytes()
-            if text.startswith("@")
-            else text.encode()
-        )
-        return msgspec.json.decode(raw)
+        return msgspec.json.decode(_read(text))
     except (OSError, msgspec.DecodeError, UnicodeError) as error:
         raise typer.BadParameter(f"not JSON: {error}") from error
+
+
+def parsed_uuid(text: str) -> uuid.UUID:
+    """Give an id argument's value.
+
+    Raises:
+        typer.BadParameter: When it is no UUID.
+    """
+    try:
+        return uuid.UUID(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text[:60]!r} is no UUID") from error
+
+
+def _read(text: str) -> bytes:
+    if text == "-":
+        return sys.stdin.buffer.read()
+    return Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()

@@ -18,19 +18,25 @@ from rowcast.observe.health import Health
 from rowcast.observe.metrics import Metrics
 from rowcast.realtime.authorize import Authorizer, sign_token
 from rowcast.server.app import App, open_app
-from rowcast.server.dev_folder import DEVELOPMENT_JWT_SECRET, DevelopmentKeys, development_keys, prepare_folder
+from rowcast.server.dev_folder import (
+    DATABASE_FOLDER,
+    DEVELOPMENT_JWT_SECRET,
+    DevelopmentKeys,
+    development_keys,
+    prepare_folder,
+)
 from rowcast.server.dev_page import dev_page
 from rowcast.server.embedded import EmbeddedPostgres
 from rowcast.server.instance import Instance, remove_instance, write_instance
 from rowcast.server.keys import SCOPES, keep_key
 from rowcast.server.parts import api_routes, health_watch, told
-from rowcast.server.plugins import load_packs, options_of
+from rowcast.server.plugins import load_packs
 from rowcast.server.ports import bind
 from rowcast.server.routes_dev import LiveConfig, dev_routes
 from rowcast.server.sample_shop import TENANT_ID, pack, prepare_shop, run_shop
 from rowcast.server.serve import Server
 from rowcast.server.settings import Loaded, Settings
-from rowcast.server.watches import install_watches
+from rowcast.server.watches import declared_watches, install_present_watches
 from rowcast.store.migrate import migrate_database
 from rowcast.webhooks.catcher import Catcher
 from rowcast.webhooks.table import EndpointDraft
@@ -43,7 +49,6 @@ class DevelopmentOptions(msgspec.Struct, frozen=True):
     """What the flags of `rowcast dev` say."""
 
     folder: Path
-    port: int | None = None
     is_sampled: bool = True
     is_moving: bool = True
     is_opened: bool = True
@@ -61,13 +66,15 @@ async def run_development(loaded: Loaded, options: DevelopmentOptions) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(told(_quiet(loaded.settings), metrics))
         url = await stack.enter_async_context(_database(loaded.settings, folder))
-        listener = bind(loaded.settings.server.host, loaded.settings.server.port, is_next_allowed=True)
-        instance = _instance(listener, url, keys, folder)
+        server = loaded.settings.server
+        listener = stack.enter_context(bind(server.host, server.port, is_next_allowed=True))
+        instance = _instance(listener, url, keys, options)
         settings = _open_to_catcher(loaded.settings, listener)
-        packs = (pack, *load_packs(settings.packs)) if options.is_sampled else load_packs(settings.packs)
+        packs = load_packs(settings.packs, beside=(pack,) if options.is_sampled else ())
         await migrate_database(url)
-        app = await stack.enter_async_context(open_app(settings, database_url=url, packs=packs, is_alone=True))
-        await _prepare(app, instance, keys, packs, is_sampled=options.is_sampled)
+        is_alone = loaded.settings.database.url is None
+        app = await stack.enter_async_context(open_app(settings, database_url=url, packs=packs, is_alone=is_alone))
+        await _prepare(app, instance, keys, packs)
         await _serve(app, listener, instance, keys, options=options, metrics=metrics)
 
 
@@ -90,18 +97,18 @@ async def _serve(
     if options.is_sampled and options.is_moving:
         duties.append(lambda: run_shop(app.database, noise=random.random))
     try:
-        await server.run(duties=duties, ready=lambda: _announce(instance, options, listener))
+        await server.run(duties=duties, ready=lambda: _announce(app, instance, options, listener))
     finally:
         remove_instance(options.folder)
         print("\nStopped. The data stay in", instance.data_folder, flush=True)
 
 
-async def _announce(instance: Instance, options: DevelopmentOptions, listener: socket) -> None:
+async def _announce(app: App, instance: Instance, options: DevelopmentOptions, listener: socket) -> None:
     write_instance(options.folder, instance)
-    port = listener.getsockname()[1]
-    if options.port and options.port != port:
-        print(f"Port {options.port} is taken; this server listens on {port}.", flush=True)
-    print(dev_page(instance, example=_EXAMPLE), flush=True)
+    asked, port = app.settings.server.port, listener.getsockname()[1]
+    if asked not in (0, port):
+        print(f"Port {asked} is taken; this server listens on {port}.", flush=True)
+    print(dev_page(instance, example=_EXAMPLE if instance.is_sampled else None), flush=True)
     if options.is_opened:
         await asyncio.to_thread(webbrowser.open, instance.live_url)
 
@@ -112,7 +119,7 @@ async def _database(settings: Settings, folder: Path) -> AsyncIterator[str]:
     if settings.database.url is not None:
         yield settings.database.url.get_secret_value()
         return
-    async with EmbeddedPostgres(folder / "postgres") as server:
+    async with EmbeddedPostgres(folder / DATABASE_FOLDER) as server:
         yield server.dsn
 
 
@@ -133,7 +140,7 @@ def _open_to_catcher(settings: Settings, listener: socket) -> Settings:
     return settings.model_copy(update={"webhooks": webhooks})
 
 
-def _instance(listener: socket, url: str, keys: DevelopmentKeys, folder: Path) -> Instance:
+def _instance(listener: socket, url: str, keys: DevelopmentKeys, options: DevelopmentOptions) -> Instance:
     host, port = listener.getsockname()[:2]
     at = f"{_reachable(host)}:{port}"
     return Instance(
@@ -148,7 +155,8 @@ def _instance(listener: socket, url: str, keys: DevelopmentKeys, folder: Path) -
         user_token=_token("authenticated", TENANT_ID),
         api_key=keys.api_key,
         tenant_id=TENANT_ID,
-        data_folder=str(folder),
+        data_folder=str(options.folder.resolve()),
+        is_sampled=options.is_sampled,
     )
 
 
@@ -173,14 +181,15 @@ def _live_config(instance: Instance) -> LiveConfig:
     )
 
 
-async def _prepare(
-    app: App, instance: Instance, keys: DevelopmentKeys, packs: tuple[Pack, ...], *, is_sampled: bool
-) -> None:
-    """Make what the page shows: the API key, the shop's table with its watch, and the endpoint of the catcher."""
+async def _prepare(app: App, instance: Instance, keys: DevelopmentKeys, packs: tuple[Pack, ...]) -> None:
+    """Make what the page shows: the API key, the shop's table, the declared watches, the endpoint of the catcher."""
     await keep_key(app.database, id="rk_dev", text=keys.api_key, name="rowcast dev", scopes=SCOPES)
-    if is_sampled:
+    if instance.is_sampled:
         await prepare_shop(app.database)
-    await install_watches(app.database, options_of(packs)["watches"])
+    for table in await install_present_watches(app.database, declared_watches(app.settings, packs)):
+        print(
+            f"The table {table} is declared as watched and is not there yet. Create it, then start again.", flush=True
+        )
     await _point_at_catcher(app, instance, keys)
 
 

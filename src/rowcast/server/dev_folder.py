@@ -2,15 +2,19 @@
 
 import os
 import secrets
+import shutil
 from pathlib import Path
 
 import msgspec
 
 from rowcast.core.codec import decode_json
 from rowcast.core.errors import ConfigError, InvalidInputError
+from rowcast.server.embedded_folder import lock_folder
+from rowcast.server.instance import remove_instance
 from rowcast.webhooks.signature import secret_text
 
 FILE_NAME = "keys.json"
+DATABASE_FOLDER = "postgres"
 # The secret that public test keys of the stock clients are signed with, so that public test suites run against a
 # development server. `rowcast serve` refuses it.
 DEVELOPMENT_JWT_SECRET = "super-secret-jwt-token-with-at-least-32-characters-long"  # noqa: S105 - public on purpose
@@ -52,3 +56,26 @@ def development_keys(folder: Path) -> DevelopmentKeys:
         file.touch(mode=0o600)
         file.write_bytes(msgspec.json.encode(keys))
         return keys
+
+
+def empty_folder(folder: Path) -> None:
+    """Remove the development database and the keys; whatever else lies in the folder stays.
+
+    Raises:
+        ConfigError: `config.data_locked`, while a server runs on it; `config.data_folder`, when it cannot be removed.
+    """
+    database = folder / DATABASE_FOLDER
+    try:
+        if database.is_dir():
+            lock = lock_folder(database)
+            try:
+                shutil.rmtree(database)
+            finally:
+                os.close(lock)
+        (folder / FILE_NAME).unlink(missing_ok=True)
+        remove_instance(folder)
+    except OSError as error:
+        raise ConfigError(
+            f"The data folder {folder} cannot be emptied: {error}. Remove it as the user who made it.",
+            code="config.data_folder",
+        ) from error

@@ -3,8 +3,8 @@
 from rowcast.server.instance import Instance
 
 
-def dev_page(instance: Instance, *, example: str) -> str:
-    """Give the aligned URLs, the keys, and one line to copy for each way in."""
+def dev_page(instance: Instance, *, example: str | None) -> str:
+    """Give the aligned URLs, the keys, and one line to copy for each way in; `example` changes a row of the shop."""
     lines = [
         "",
         "  rowcast is running",
@@ -29,11 +29,7 @@ def dev_page(instance: Instance, *, example: str) -> str:
             }
         ),
         "",
-        "  Change a row, and watch it arrive:",
-        f'    psql "{instance.database_url}" -c "{example}"',
-        "",
-        "  Emit an event:",
-        f"    {curl_line(instance)}",
+        *_example_lines(instance, example),
         "",
         "  Hear it in a browser or in Node (npm install @supabase/realtime-js):",
         *(f"    {line}" for line in javascript_lines(instance)),
@@ -41,6 +37,21 @@ def dev_page(instance: Instance, *, example: str) -> str:
         "  Press Ctrl-C to stop.",
     ]
     return "\n".join(lines)
+
+
+def _example_lines(instance: Instance, example: str | None) -> list[str]:
+    if example is None:
+        return [
+            "  Make a table's changes events:",
+            "    rowcast watch TABLE --topic 'table:{tenant}' --columns id,... --apply",
+        ]
+    return [
+        "  Change a row, and watch it arrive:",
+        f'    psql "{instance.database_url}" -c "{example}"',
+        "",
+        "  Emit an event:",
+        f"    {curl_line(instance)}",
+    ]
 
 
 def curl_line(instance: Instance) -> str:
@@ -56,7 +67,8 @@ def javascript_lines(instance: Instance) -> tuple[str, ...]:
     """Give a program that joins with the stock client."""
     return (
         "import { RealtimeClient } from '@supabase/realtime-js'",
-        f"const client = new RealtimeClient('{instance.websocket_url}', {{ params: {{ apikey: '{instance.anon_key}' }} }})",
+        f"const params = {{ apikey: '{instance.anon_key}' }}",
+        f"const client = new RealtimeClient('{instance.websocket_url}', {{ params }})",
         f"client.setAuth('{instance.user_token}')",
         f"client.channel('orders:{instance.tenant_id}', {{ config: {{ private: true }} }})",
         "  .on('broadcast', { event: '*' }, (message) => console.log(message)).subscribe()",

@@ -58,10 +58,8 @@ def _version(row: Row) -> Finding:
 def _wal_level(row: Row) -> Finding:
     if row["wal_level"] == "logical":
         return Finding("wal_level", "ok", "logical")
-    return Finding(
-        "wal_level", "warn", row["wal_level"],
-        "Events are claimed instead of streamed, a few milliseconds slower. Set wal_level = logical and restart PostgreSQL.",
-    )  # fmt: skip
+    fix = "Events are claimed instead of streamed, a little slower. Set wal_level = logical and restart PostgreSQL."
+    return Finding("wal_level", "warn", row["wal_level"], fix)
 
 
 def _slots(row: Row) -> Finding:

@@ -1,7 +1,9 @@
 """The HTTP application: who may call, how an error looks, and the OpenAPI document."""
 
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from pathlib import PurePath
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Litestar, Request, Response
@@ -10,6 +12,7 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.params import Parameter
 from litestar.router import Router
 
 from rowcast.core.errors import AuthenticationError, LimitExceededError, RowcastError
@@ -27,6 +30,8 @@ _HTTP_CODES = {
 }
 
 KeyFinder = Callable[[str], Awaitable[ApiKey]]
+TenantQuery = Annotated[str | None, Parameter(query="tenantId")]
+Limit = Annotated[int, Parameter(ge=1, le=500)]
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -104,10 +109,12 @@ def _on_refusal(_: Request[Any, Any, Any], error: RowcastError) -> Response[Prob
 
 
 def _on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    """Give the answer for what the library refuses before a route is reached, in the same form."""
     code = _HTTP_CODES.get(error.status_code, "input.invalid")
+    title = "InvalidInput" if code == "input.invalid" else "".join(word.title() for word in code[6:].split("_"))
     detail = _validation_text(error) or error.detail
     return Response(
-        Problem(_DOCS + code, type(error).__name__, error.status_code, detail, code),
+        Problem(_DOCS + code, title, error.status_code, detail, code),
         status_code=error.status_code,
         media_type="application/problem+json",
         headers=error.headers,
@@ -124,15 +131,16 @@ def _validation_text(error: HTTPException) -> str:
 
 
 def _on_crash(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    tell("http.crashed", path=request.scope["path"][:200], error=type(error).__name__)
+    tell("http.crashed", path=request.scope["path"][:200], error=type(error).__name__, place=place_of_fault(error))
+    text = "An unexpected fault; it was logged. Try again."
     return Response(
-        Problem(
-            _DOCS + "rowcast.error",
-            "Internal error",
-            500,
-            "An unexpected fault; it was logged. Try again.",
-            "rowcast.error",
-        ),
+        Problem(_DOCS + "rowcast.error", "Internal error", 500, text, "rowcast.error"),
         status_code=500,
         media_type="application/problem+json",
     )
+
+
+def place_of_fault(error: Exception) -> str:
+    """Give file and line where a fault was raised, without anything of what was being worked on."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

@@ -1,6 +1,7 @@
 """The instance file: where a running `rowcast dev` is, for scripts and for the other commands."""
 
 import os
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class Instance(msgspec.Struct, frozen=True):
     api_key: str
     tenant_id: str
     data_folder: str
+    is_sampled: bool = True
 
 
 def write_instance(folder: Path, instance: Instance) -> None:
@@ -55,6 +57,19 @@ def read_instance(folder: Path) -> Instance:
     if not is_running(instance.pid):
         raise _none(folder)
     return instance
+
+
+def shell_lines(instance: Instance) -> list[str]:
+    """Give assignments that a shell can read in: `eval "$(rowcast status --env)"`."""
+    names = {
+        "ROWCAST_API_URL": instance.api_url,
+        "ROWCAST_WEBSOCKET_URL": instance.websocket_url,
+        "ROWCAST_ANON_KEY": instance.anon_key,
+        "ROWCAST_SERVICE_KEY": instance.service_key,
+        "ROWCAST_API_KEY": instance.api_key,
+        "DATABASE_URL": instance.database_url,
+    }
+    return [f"export {name}={shlex.quote(value)}" for name, value in names.items()]
 
 
 def is_running(pid: int) -> bool:

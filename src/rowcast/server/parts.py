@@ -22,28 +22,41 @@ from rowcast.observe.watch import Watch
 from rowcast.outbox.table import EventTable
 from rowcast.server.app import App
 from rowcast.server.keys import find_key
+from rowcast.server.routes_dead_letters import dead_letter_routes
 from rowcast.server.routes_deliveries import delivery_routes
 from rowcast.server.routes_endpoints import endpoint_routes
 from rowcast.server.routes_events import event_routes
 from rowcast.server.routes_health import health_routes
 from rowcast.server.settings import Settings
 
+# Says at each restart of the database that each connection could not be restored; the rooms tell of that themselves.
+_NOISY = frozenset({"asyncpg.pool"})
+
 
 @contextmanager
 def told(settings: Settings, metrics: Metrics) -> Iterator[None]:
     """Turn what the rooms tell into logs and metrics for the time of a block."""
     log = Log(sys.stderr, clock=SystemClock(), settings=log_settings(settings))
-    library = LibraryLog()
-    logging.getLogger().addHandler(library)
+    with listening(log.hear), listening(metrics.hear), hearing_libraries():
+        yield
+
+
+@contextmanager
+def hearing_libraries() -> Iterator[None]:
+    """Tell what libraries log for the time of a block."""
+    library, root = LibraryLog(), logging.root
+    root.addHandler(library)
     try:
-        with listening(log.hear), listening(metrics.hear):
-            yield
+        yield
     finally:
-        logging.getLogger().removeHandler(library)
+        root.removeHandler(library)
 
 
 class LibraryLog(logging.Handler):
-    """Turns what libraries log into lines of ours: one sentence each, without the traceback."""
+    """Turns what libraries log into lines of ours: one sentence each, without the traceback.
+
+    That a connection was lost is told by the room that had it; the libraries' own words for it would only be noise.
+    """
 
     def __init__(self) -> None:
         """Take warnings and errors only."""
@@ -52,6 +65,8 @@ class LibraryLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Tell one record."""
         error = record.exc_info[1] if record.exc_info else None
+        if record.name in _NOISY:
+            return
         tell("library.warned", library=record.name, message=record.getMessage()[:300], error=str(error or "")[:300])
 
 
@@ -66,12 +81,11 @@ def log_settings(settings: Settings) -> LogSettings:
 def api_routes(app: App, *, health: Health, metrics: Metrics) -> Sequence[Routes]:
     """Give the routes that every gateway serves."""
     finder = partial(find_key, app.database)
-    history = History(database=app.database)
-    letters = DeadLetters(database=app.database)
     return (
         health_routes(health=health, exposition=metrics.exposition),
         event_routes(app=app, table=EventTable(database=app.database), find_key=finder),
-        delivery_routes(history=history, dead_letters=letters, find_key=finder),
+        delivery_routes(history=History(database=app.database), find_key=finder),
+        dead_letter_routes(dead_letters=DeadLetters(database=app.database), find_key=finder),
         endpoint_routes(table=app.endpoints, find_key=finder),
     )
 

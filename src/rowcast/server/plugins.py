@@ -1,5 +1,7 @@
 """Packs: found by entry point or by name, loaded the same way whoever wrote them."""
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from importlib import import_module
@@ -12,17 +14,20 @@ from rowcast.core.pack import Pack
 GROUP = "rowcast.packs"
 
 
-def load_packs(names: Iterable[str], installed: Iterable[EntryPoint] | None = None) -> tuple[Pack, ...]:
+def load_packs(
+    names: Iterable[str], installed: Iterable[EntryPoint] | None = None, *, beside: Iterable[Pack] = ()
+) -> tuple[Pack, ...]:
     """Give the installed packs and the named ones.
 
     Args:
-        names: `module:name` each, as in the setting `packs`.
+        names: `module:name` each, as in the setting `packs`; modules of the current folder are found too.
         installed: Instead of the entry points of group `rowcast.packs`.
+        beside: Packs that are there already; they come first.
     Raises:
         ConfigError: `config.pack`, for a pack that cannot be loaded or whose name is taken.
     """
     found = entry_points(group=GROUP) if installed is None else installed
-    packs = [_load(point.load, point.value) for point in found]
+    packs = [*beside, *(_load(point.load, point.value) for point in found)]
     packs += [_load(partial(_named, name), name) for name in names]
     _check_names(packs)
     return tuple(packs)
@@ -30,6 +35,9 @@ def load_packs(names: Iterable[str], installed: Iterable[EntryPoint] | None = No
 
 def _named(name: str) -> Any:
     module, _, attribute = name.partition(":")
+    # A program that pip installed does not look into the current folder, and that is where a user's own pack lies.
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
     return getattr(import_module(module), attribute or "pack")
 
 

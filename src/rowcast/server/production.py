@@ -1,6 +1,7 @@
 """`rowcast serve`: one database, this process's roles, until SIGTERM."""
 
 import asyncio
+from contextlib import ExitStack
 
 from rowcast.core.clock import SystemClock
 from rowcast.core.errors import ConfigError, StoreUnavailableError
@@ -29,14 +30,18 @@ async def run_production(settings: Settings, *, is_migrated: bool = False) -> No
         is_migrated: Bring the schema up to date first.
     Raises:
         ConfigError: `config.no_database`, `config.schema_behind`, `config.jwt_secret`, `config.port_in_use`, ...
+        StoreUnavailableError: The database did not come within `database.start_timeout_s`.
     """
-    url = _database_url(settings)
+    url = required_url(settings)
     packs = load_packs(settings.packs)
     health, metrics = Health(clock=SystemClock()), Metrics()
     is_gateway = "gateway" in settings.server.roles
-    authorizer = _authorizer(settings) if is_gateway else None
-    listener = bind(settings.server.host, settings.server.port, is_next_allowed=False) if is_gateway else None
-    with told(settings, metrics):
+    authorizer = required_authorizer(settings) if is_gateway else None
+    with ExitStack() as stack:
+        listener = bind(settings.server.host, settings.server.port, is_next_allowed=False) if is_gateway else None
+        if listener is not None:
+            stack.enter_context(listener)
+        stack.enter_context(told(settings, metrics))
         await _await_schema(url, is_migrated=is_migrated, patience_s=settings.database.start_timeout_s)
         async with open_app(settings, database_url=url, packs=packs) as app:
             routes = api_routes(app, health=health, metrics=metrics) if is_gateway else ()
@@ -44,7 +49,12 @@ async def run_production(settings: Settings, *, is_migrated: bool = False) -> No
             await server.run(duties=[health_watch(app, health=health, metrics=metrics).run])
 
 
-def _database_url(settings: Settings) -> str:
+def required_url(settings: Settings) -> str:
+    """Give the database to serve.
+
+    Raises:
+        ConfigError: `config.no_database`.
+    """
     if settings.database.url is None:
         raise ConfigError(
             "No database is named. Set ROWCAST_DATABASE__URL or pass --database URL; 'rowcast dev' brings its own.",
@@ -53,17 +63,23 @@ def _database_url(settings: Settings) -> str:
     return settings.database.url.get_secret_value()
 
 
-def _authorizer(settings: Settings) -> Authorizer:
+def required_authorizer(settings: Settings) -> Authorizer:
+    """Give what checks tokens.
+
+    Raises:
+        ConfigError: `config.jwt_secret`, when the secret is missing, short, or the public one of development.
+    """
     secret = settings.auth.jwt_secret
     if secret is None:
         raise ConfigError(
-            "The gateway needs the secret that signs your tokens. Set ROWCAST_AUTH__JWT_SECRET, or leave the role gateway out.",
+            "The gateway needs the secret that signs your tokens. Set ROWCAST_AUTH__JWT_SECRET, or leave the role "
+            "gateway out.",
             code="config.jwt_secret",
         )
     if secret.get_secret_value() == DEVELOPMENT_JWT_SECRET:
         raise ConfigError(
-            "auth.jwt_secret is the public development secret: anybody can sign tokens with it. Make one of your own, such as "
-            "'openssl rand -base64 48' gives.",
+            "auth.jwt_secret is the public development secret: anybody can sign tokens with it. Make one of your own, "
+            "such as 'openssl rand -base64 48' gives.",
             code="config.jwt_secret",
         )
     return Authorizer(secret=secret.get_secret_value(), tenant_claim=settings.auth.tenant_claim)

@@ -1,53 +1,27 @@
-"""HTTP: deliveries, their attempts, dead letters and replay."""
+"""HTTP: deliveries and their attempts."""
 
 import uuid
 from typing import Annotated, Any
 
-import msgspec
-from litestar import Request, Router, get, post
+from litestar import Request, Router, get
 from litestar.params import Parameter
 
-from rowcast.core.errors import InvalidInputError
-from rowcast.delivery.dead_letter import DeadFilter, DeadLetters, Leg
 from rowcast.delivery.history import DeliveryFilter, History
-from rowcast.server.http import KeyFinder, needs
+from rowcast.server.http import KeyFinder, Limit, TenantQuery, needs
 from rowcast.server.keys import tenant_for
-from rowcast.server.wire import shown, shown_all
-
-Limit = Annotated[int, Parameter(ge=1, le=500)]
+from rowcast.server.wire import DeliveryStatus, shown, shown_all
 
 
-class ReplayRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """Which dead letters to replay. At least one field must narrow it, or `all` must be true."""
+def delivery_routes(*, history: History, find_key: KeyFinder) -> Router:
+    """Give the routes under /api/v1/deliveries."""
+    may_read = [needs("deliveries:read", find_key)]
 
-    ids: tuple[int, ...] | None = None
-    fingerprint: str | None = None
-    sink: str | None = None
-    target: str | None = None
-    event_id: uuid.UUID | None = None
-    tenant_id: str | None = None
-    all: bool = False
-
-
-class ReplayEventRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """Which legs of an event to deliver again; what is absent does not narrow."""
-
-    sink: str | None = None
-    target: str | None = None
-    rule: str | None = None
-    tenant_id: str | None = None
-
-
-def delivery_routes(*, history: History, dead_letters: DeadLetters, find_key: KeyFinder) -> Router:
-    """Give the routes under /api/v1 that look at deliveries and replay them."""
-    may_read, may_replay = [needs("deliveries:read", find_key)], [needs("deliveries:replay", find_key)]
-
-    @get("/deliveries", guards=may_read)
+    @get("/", guards=may_read)
     async def list_deliveries(
         request: Request[Any, Any, Any],
-        tenant_id: Annotated[str | None, Parameter(query="tenantId")] = None,
+        tenant_id: TenantQuery = None,
         event_id: Annotated[uuid.UUID | None, Parameter(query="eventId")] = None,
-        status: str | None = None,
+        status: DeliveryStatus | None = None,
         sink: str | None = None,
         cursor: int | None = None,
         limit: Limit = 50,
@@ -58,7 +32,7 @@ def delivery_routes(*, history: History, dead_letters: DeadLetters, find_key: Ke
         page = await history.page(chosen, tenant_id=tenant, cursor=cursor, limit=limit)
         return {"data": shown_all(page.deliveries), "cursor": page.cursor}
 
-    @get("/deliveries/{delivery_id:int}", guards=may_read)
+    @get("/{delivery_id:int}", guards=may_read)
     async def read_delivery(request: Request[Any, Any, Any], delivery_id: int) -> dict[str, Any]:
         """Give one delivery with its attempts."""
         tenant = tenant_for(request.state["key"], None)
@@ -66,46 +40,4 @@ def delivery_routes(*, history: History, dead_letters: DeadLetters, find_key: Ke
         attempts = await history.attempts([delivery_id], tenant_id=tenant)
         return {**shown(record), "attempts": shown_all(attempts)}
 
-    @get("/dead-letters", guards=may_read)
-    async def list_dead_letters(
-        request: Request[Any, Any, Any],
-        tenant_id: Annotated[str | None, Parameter(query="tenantId")] = None,
-        limit: Limit = 100,
-    ) -> dict[str, Any]:
-        """List dead letters grouped by what went wrong."""
-        groups = await dead_letters.groups(tenant_id=tenant_for(request.state["key"], tenant_id), limit=limit)
-        return {"data": shown_all(groups)}
-
-    @post("/dead-letters/replay", guards=may_replay, status_code=202)
-    async def replay_dead_letters(request: Request[Any, Any, Any], data: ReplayRequest) -> dict[str, int]:
-        """Deliver dead letters again; twice is as once."""
-        return {"replayed": await dead_letters.replay(_chosen(data, tenant_for(request.state["key"], data.tenant_id)))}
-
-    @post("/events/{event_id:uuid}/replay", guards=may_replay, status_code=202)
-    async def replay_event(
-        request: Request[Any, Any, Any], event_id: uuid.UUID, data: ReplayEventRequest
-    ) -> dict[str, Any]:
-        """Deliver an event again, on all its legs or on some."""
-        tenant = tenant_for(request.state["key"], data.tenant_id)
-        leg = Leg(sink=data.sink, target=data.target, rule=data.rule)
-        return {"deliveries": list(await dead_letters.replay_event(event_id, tenant_id=tenant, leg=leg))}
-
-    handlers = [list_deliveries, read_delivery, list_dead_letters, replay_dead_letters, replay_event]
-    return Router("/api/v1", route_handlers=handlers, tags=["deliveries"])
-
-
-def _chosen(data: ReplayRequest, tenant_id: str | None) -> DeadFilter:
-    narrowing = (data.ids, data.fingerprint, data.sink, data.target, data.event_id)
-    if not data.all and all(value is None for value in narrowing):
-        raise InvalidInputError(
-            "The replay names no dead letter. Give ids, fingerprint, sink, target or eventId, or say all: true.",
-            code="input.replay",
-        )
-    return DeadFilter(
-        tenant_id=tenant_id,
-        ids=data.ids,
-        fingerprint=data.fingerprint,
-        sink=data.sink,
-        target=data.target,
-        event_id=data.event_id,
-    )
+    return Router("/api/v1/deliveries", route_handlers=[list_deliveries, read_delivery], tags=["deliveries"])

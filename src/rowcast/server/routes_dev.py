@@ -1,4 +1,4 @@
-"""HTTP of `rowcast dev`: the live page, its data, and the receiver that verifies webhooks. Never mounted by `rowcast serve`."""
+"""HTTP of `rowcast dev`: the live page, its data, and the receiver of webhooks. Never mounted by `rowcast serve`."""
 
 from importlib import resources
 from typing import Any
@@ -16,7 +16,9 @@ from rowcast.webhooks.catcher import Catcher, Caught
 _ROWS = 40
 _MEDIA_TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript"}
 _SECURITY_HEADERS = {
-    "content-security-policy": "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; frame-ancestors 'none'",
+    "content-security-policy": (
+        "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; frame-ancestors 'none'"
+    ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",

@@ -6,12 +6,10 @@ import msgspec
 from litestar import Request, Router, delete, get, post, put
 from litestar.params import Parameter
 
-from rowcast.server.http import KeyFinder, needs
+from rowcast.server.http import KeyFinder, TenantQuery, needs
 from rowcast.server.keys import named_tenant
 from rowcast.server.wire import shown, shown_all
 from rowcast.webhooks.table import EndpointDraft, EndpointTable
-
-TenantQuery = Annotated[str | None, Parameter(query="tenantId")]
 
 
 class EndpointRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

@@ -13,10 +13,8 @@ from rowcast.outbox.drain import Drained
 from rowcast.outbox.emit import emit
 from rowcast.outbox.table import EventFilter, EventTable, Status, StoredEvent
 from rowcast.server.app import App
-from rowcast.server.http import KeyFinder, needs
+from rowcast.server.http import KeyFinder, Limit, TenantQuery, needs
 from rowcast.server.keys import named_tenant, tenant_for
-
-TenantQuery = Annotated[str | None, Parameter(query="tenantId")]
 
 
 class EmitRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -52,7 +50,7 @@ def event_routes(*, app: App, table: EventTable, find_key: KeyFinder) -> Router:
         event_type: Annotated[str | None, Parameter(query="eventType")] = None,
         status: Status | None = None,
         cursor: str | None = None,
-        limit: Annotated[int, Parameter(ge=1, le=500)] = 50,
+        limit: Limit = 50,
     ) -> dict[str, Any]:
         """List events, newest first."""
         tenant = tenant_for(request.state["key"], tenant_id)

@@ -1,18 +1,23 @@
 """The life of a server: everything starts in one task group, and ends in the order that loses nothing.
 
-On SIGTERM or Ctrl-C: not ready any more; no new events and no new deliveries are taken; what is in flight may finish for a
-bounded time; leases are given back; sockets are told why and closed.
+On SIGTERM or Ctrl-C: not ready any more; no new events and no new deliveries are taken; what is in flight may finish
+for a bounded time; leases are given back; sockets are told why and closed.
+
+A relay or a runner that ends by an error ends the server with that error: a process that does half of its work looks
+healthy to whoever restarts processes.
 """
 
 import asyncio
+import gc
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 
 from litestar import Router as Routes
 
 from rowcast.core.errors import RowcastError
+from rowcast.core.telemetry import listening as hearing
 from rowcast.core.telemetry import tell
 from rowcast.observe.health import Health
 from rowcast.outbox.relay import DELIVERY_DUE
@@ -20,10 +25,12 @@ from rowcast.realtime.authorize import Authorizer
 from rowcast.realtime.gateway import Gateway
 from rowcast.server.app import App
 from rowcast.server.http import create_application
+from rowcast.server.vitals import Vitals
 from rowcast.server.web import HttpProtocols, listening
 
 Duty = Callable[[], Awaitable[None]]
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_DUTY_PAUSE_S = 5.0
 
 
 class Server:
@@ -45,6 +52,7 @@ class Server:
         self._authorizer = authorizer
         self._routes = routes
         self._stopping = asyncio.Event()
+        self._vitals = Vitals(health=health, clock=app.clock, is_bus_connected=app.is_bus_connected)
 
     def stop(self) -> None:
         """Begin to end; a second call changes nothing."""
@@ -56,21 +64,19 @@ class Server:
         Args:
             duties: Further work to do meanwhile, cancelled at the end.
             ready: Called once everything has started.
+        Raises:
+            ExceptionGroup: With what ended the relay or the runner.
         """
-        loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, self.stop)
-        try:
+        self._vitals.expect(has_relay=self._app.relay is not None, has_runner=self._app.runner is not None)
+        with _signalled(self.stop), hearing(self._vitals.hear):
             async with AsyncExitStack() as doors, asyncio.TaskGroup() as group:
                 await self._open_doors(doors)
-                tasks = self._start(group, duties)
+                tasks = self._start(group, (*duties, self._vitals.run))
                 if ready is not None:
                     await ready()
+                _freeze()
                 await self._stopping.wait()
                 await self._end(tasks)
-        finally:
-            for number in _SIGNALS:
-                loop.remove_signal_handler(number)
 
     async def _open_doors(self, doors: AsyncExitStack) -> None:
         """Listen for HTTP and sockets; the way out closes sockets first, with a reason, then HTTP."""
@@ -88,7 +94,8 @@ class Server:
         tell("server.listening", host=host, port=port)
 
     def _start(self, group: asyncio.TaskGroup, duties: Sequence[Duty]) -> list[asyncio.Task[None]]:
-        tasks = [group.create_task(_duty(duty), name=f"duty:{number}") for number, duty in enumerate(duties)]
+        """Start what `_end` stops; the runner is not among the tasks, it ends by its own `stop`."""
+        tasks = [group.create_task(_kept_up(duty), name=f"duty:{number}") for number, duty in enumerate(duties)]
         if self._app.relay is not None:
             tasks.append(group.create_task(self._app.relay.run(), name="relay"))
         if self._app.archive is not None:
@@ -104,21 +111,51 @@ class Server:
             self._app.runner.nudge()
 
     async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
-        """Stop the intake, then let deliveries in flight finish; the runner ends by itself."""
+        """Stop the intake, then let deliveries in flight finish; both within one time."""
+        loop = asyncio.get_running_loop()
         grace_s = self._app.settings.server.shutdown_grace_s
+        end_at = loop.time() + grace_s
         tell("server.stopping", grace_s=grace_s)
         self._health.stop()
         for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=grace_s)
+            if task.get_name() != "relay":
+                task.cancel()
+        if self._app.relay is not None:
+            # The batch that is out is settled, so that nobody is told of it twice.
+            self._app.relay.stop()
         if self._app.runner is not None:
             await self._app.runner.stop(grace_s)
+        await asyncio.wait(tasks, timeout=max(0.0, end_at - loop.time()))
+        for task in tasks:
+            task.cancel()
 
 
-async def _duty(duty: Duty) -> None:
-    """Run one duty; its fault is told and does not end the server."""
+@contextmanager
+def _signalled(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` on SIGINT and SIGTERM for the time of a block."""
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop)
     try:
-        await duty()
-    except RowcastError as error:
-        tell("server.duty_failed", code=error.code, error=str(error))
+        yield
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def _freeze() -> None:
+    """Take everything that was made at the start out of the collector's rounds: it stays as long as the process."""
+    gc.collect()
+    gc.freeze()
+
+
+async def _kept_up(duty: Duty) -> None:
+    """Run one duty; its fault is told, and a little later it begins again."""
+    while True:
+        try:
+            await duty()
+        except RowcastError as error:
+            tell("server.duty_failed", code=error.code, error=str(error))
+            await asyncio.sleep(_DUTY_PAUSE_S)
+        else:
+            return

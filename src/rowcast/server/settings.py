@@ -4,17 +4,22 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
 
 from rowcast.core.errors import ConfigError
 
 ENV_PREFIX = "ROWCAST_"
 _FILE_SUFFIX = "_FILE"
-# Read elsewhere, before or beside the settings.
-_OTHER_NAMES = frozenset({"ROWCAST_CONFIG", "ROWCAST_FAILPOINTS", "ROWCAST_INSTANCE"})
+# Read elsewhere, before or beside the settings; the second row is what `rowcast status --env` gives.
+_OTHER_NAMES = frozenset(
+    """
+    ROWCAST_CONFIG ROWCAST_FAILPOINTS ROWCAST_INSTANCE
+    ROWCAST_API_URL ROWCAST_WEBSOCKET_URL ROWCAST_ANON_KEY ROWCAST_SERVICE_KEY ROWCAST_API_KEY
+""".split()
+)
 
 Origin = Literal["default", "file", "environment", "flag"]
 
@@ -45,6 +50,7 @@ class ServerSettings(_Section):
     port: int = Field(default=7400, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     roles: tuple[Literal["gateway", "relay", "delivery"], ...] = Field(
         default=("gateway", "relay", "delivery"),
+        min_length=1,
         description="what this process does: gateway (HTTP and sockets), relay (events), delivery (webhooks and jobs)",
     )
     shutdown_grace_s: float = Field(
@@ -85,12 +91,15 @@ class DeliverySettings(_Section):
     timeout_s: float = Field(default=20.0, gt=0, le=3600, description="bound of one attempt")
 
 
+_Address = Annotated[str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:]+\]|[^\s:/@]+):[0-9]{1,5}$")]
+
+
 class WebhookSettings(_Section):
     """How webhooks leave."""
 
     timeout_s: float = Field(default=15.0, gt=0, le=120, description="total bound of one post")
     allow_http: bool = Field(default=False, description="also post to http:// endpoints")
-    allow_private: tuple[str, ...] = Field(
+    allow_private: tuple[_Address, ...] = Field(
         default=(), description="host:port pairs inside the network that may be reached all the same"
     )
     rate_per_minute: int = Field(default=100, ge=1, description="posts a minute to one endpoint")
@@ -111,7 +120,7 @@ class RetentionSettings(_Section):
 class LogSettings(_Section):
     """What is logged and how."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="the least that is written")
     format: Literal["auto", "console", "json"] = Field(
         default="auto", description="auto: console on a terminal, JSON elsewhere"
     )

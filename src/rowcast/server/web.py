@@ -53,7 +53,7 @@ class HttpProtocols:
             connection.shutdown()
         try:
             async with asyncio.timeout(_HTTP_CLOSE_S):
-                while self._state.tasks or self._state.connections:
+                while self._state.tasks or self._state.connections:  # noqa: ASYNC110 - uvicorn tells nobody
                     await asyncio.sleep(0.01)
         except TimeoutError:
             for task in list(self._state.tasks):

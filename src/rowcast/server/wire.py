@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+
+DeliveryStatus = Literal["waiting", "running", "delivered", "dead", "cancelled"]
 
 _WORD = re.compile(r"_([a-z0-9])")
 _JSON_FIELDS = frozenset({"payload", "result"})

@@ -1,0 +1,35 @@
+"""What ended a command: the refusal inside a group of errors, or a fault of ours. Pure."""
+
+import traceback
+from collections.abc import Iterator
+
+from rowcast.core.errors import ConfigError, RowcastError
+
+
+def refusal_in(error: BaseException) -> RowcastError | None:
+    """Give the one refusal that explains `error`; None where there is a fault of ours in it.
+
+    Tasks fail in groups, and the neighbours of the one that failed are cancelled. What only the operator can correct is
+    told first.
+    """
+    leaves = tuple(_leaves(error))
+    refusals = [leaf for leaf in leaves if isinstance(leaf, RowcastError)]
+    if not refusals or len(refusals) < len(leaves):
+        return None
+    return next((refusal for refusal in refusals if isinstance(refusal, ConfigError)), refusals[0])
+
+
+def crash_text(error: BaseException) -> str:
+    """Give what to print of a fault of ours: where it happened, and what to do with it."""
+    leaf = next((leaf for leaf in _leaves(error) if not isinstance(leaf, RowcastError)), error)
+    where = "".join(traceback.format_exception(leaf)).rstrip()
+    what = f"This is a fault in rowcast or in a pack ({type(leaf).__name__})"
+    return f"{where}\nrowcast: {what}. Report it with the lines above."
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        yield error
+        return
+    for inner in error.exceptions:
+        yield from _leaves(inner)
