@@ -85,7 +85,7 @@ def events(
     async def command() -> dict[str, Any]:
         async with command_database(place) as database:
             page = await EventTable(database=database).page(chosen, tenant_id=tenant, cursor=cursor, limit=limit)
-            return {"data": msgspec.to_builtins(page.events, enc_hook=_kept), "cursor": page.next_cursor}
+            return {"data": msgspec.json.decode(msgspec.json.encode(page.events)), "cursor": page.next_cursor}
 
     columns = ("id", "tenantId", "eventType", "aggregateId", "status", "occurredAt")
     empty = "No event yet. Emit one with 'rowcast emit'."
@@ -174,10 +174,6 @@ def show_config(
 
     columns = ("setting", "value", "origin") if is_origin else ("setting", "value")
     show_rows(run(place, command), columns, empty="", is_json=is_json)
-
-
-def _kept(value: Any) -> Any:
-    return value if isinstance(value, msgspec.Raw) else str(value)
 
 
 def _show_page(page: dict[str, Any], columns: tuple[str, ...], *, empty: str, is_json: bool) -> None:

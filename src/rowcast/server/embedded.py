@@ -242,7 +242,7 @@ def find_free_port(asked: int) -> int:
     """Give `asked` where it is free on 127.0.0.1, else the next free port above it; 0 asks for any.
 
     Raises:
-        ConfigError: `config.port_taken`, where a hundred ports in a row are taken.
+        ConfigError: `config.port_in_use`, where a hundred ports in a row are taken.
     """
     for port in range(asked, min(asked + 100, 65_536)):
         with socket.socket() as probe:
@@ -252,4 +252,4 @@ def find_free_port(asked: int) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise ConfigError(f"The ports from {asked} on are all taken. Choose another one.", code="config.port_taken")
+    raise ConfigError(f"The ports from {asked} on are all taken. Choose another one.", code="config.port_in_use")
