@@ -1,7 +1,7 @@
-"""What every scenario shares: a server of its own, runs that alternate, medians, and a table with machine and versions.
+"""What every scenario shares: a server of its own, turns, medians, and a table with machine and versions.
 
-Machines are shared and noisy, so a figure alone says nothing: each is printed as a ratio to a bare baseline or a peer that
-ran beside it, turn by turn.
+Machines are shared and noisy, so a figure alone says nothing: each is printed as a ratio to a bare baseline or a
+peer that ran beside it, turn by turn.
 """
 
 import os
@@ -10,10 +10,10 @@ import shutil
 import statistics
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from importlib.metadata import version
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rowcast.server.embedded import EmbeddedPostgres
@@ -27,110 +27,144 @@ Measure = Callable[[], Awaitable[float]]
 class Row:
     """One line of a table: what was measured, against what, and what it must reach.
 
-    `ratios` holds one value for each turn; `floor` is the least ratio that passes, or `ceiling` the greatest value of `ours`.
+    `ours` and `theirs` hold one value for each turn, and `floor` is the least median ratio that passes. Without
+    `theirs`, `floor` and `ceiling` bound the median of `ours`. `missing` says why a peer is not there.
     """
 
     what: str
-    ours: float
+    ours: Sequence[float]
     unit: str
     against: str = "–"
-    theirs: float | None = None
-    ratios: tuple[float, ...] = ()
+    theirs: Sequence[float] = ()
     floor: float | None = None
     ceiling: float | None = None
+    missing: str = ""
 
     @property
-    def ratio(self) -> float | None:
-        """Give the median ratio of the turns."""
-        return statistics.median(self.ratios) if self.ratios else None
+    def ratios(self) -> tuple[float, ...]:
+        """Give the ratio of each turn."""
+        return tuple(a / b for a, b in zip(self.ours, self.theirs, strict=True)) if self.theirs else ()
 
     @property
     def verdict(self) -> str:
         """Say whether the row reaches what it must."""
-        if self.floor is not None:
-            measured = self.ratio if self.ratios else self.ours
-            return "ok" if measured is not None and measured >= self.floor else "below"
-        if self.ceiling is not None:
-            return "ok" if self.ours <= self.ceiling else "above"
-        return ""
+        if self.missing:
+            return f"**NOT COMPARED: {self.missing}**"
+        measured = statistics.median(self.ratios or self.ours)
+        if self.floor is not None and measured < self.floor:
+            return "**below**"
+        if self.ceiling is not None and statistics.median(self.ours) > self.ceiling:
+            return "**above**"
+        return "" if self.floor is None and self.ceiling is None else "ok"
+
+    def __str__(self) -> str:
+        """Give the line of a Markdown table."""
+        cells = (self.what, _measured(self.ours, self.unit), self.against, _measured(self.theirs, self.unit))
+        return f"| {' | '.join(cells)} | {self._ratio()} | {self._bound()} | {self.verdict} |"
+
+    def _ratio(self) -> str:
+        return _spread(self.ratios, digits=2) if self.ratios else "–"
+
+    def _bound(self) -> str:
+        unit = "" if self.ratios else f" {self.unit}"
+        floor = [] if self.floor is None else [f"≥ {self.floor:,g}{unit}"]
+        ceiling = [] if self.ceiling is None else [f"≤ {self.ceiling:,g} {self.unit}"]
+        return " and ".join(floor + ceiling) or "–"
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure: `quick` is for a look, the other for a figure that is quoted."""
+    """How long to measure: `QUICK` is for a look, `FULL` for a figure that is quoted."""
 
     turns: int
     seconds: float
     scale: float
 
 
-FULL = Effort(turns=5, seconds=4.0, scale=1.0)
-QUICK = Effort(turns=3, seconds=1.5, scale=0.2)
+FULL = Effort(turns=9, seconds=2.0, scale=1.0)
+QUICK = Effort(turns=3, seconds=1.0, scale=0.2)
 
 
-@dataclass
-class Turns:
-    """The values of several measures taken in turn: A B C, A B C, ..."""
+async def take_turns(measures: Mapping[str, Measure], turns: int) -> dict[str, list[float]]:
+    """Run every measure once a turn, so that what the machine does meanwhile hits all of them.
 
-    values: dict[str, list[float]] = field(default_factory=dict)
-
-    def median(self, name: str) -> float:
-        """Give the median of one measure."""
-        return statistics.median(self.values[name])
-
-    def ratios(self, name: str, base: str) -> tuple[float, ...]:
-        """Give the ratio of two measures, turn by turn."""
-        return tuple(a / b for a, b in zip(self.values[name], self.values[base], strict=True))
-
-
-async def take_turns(measures: Mapping[str, Measure], turns: int) -> Turns:
-    """Run every measure once a turn, so that what the machine does meanwhile hits all of them."""
-    taken = Turns({name: [] for name in measures})
-    for _ in range(turns):
-        for name, measure in measures.items():
-            taken.values[name].append(await measure())
+    Every other turn goes backwards, so that nobody always runs after the same neighbour.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in measures}
+    for number in range(turns):
+        order = list(measures.items())
+        for name, measure in order if number % 2 == 0 else reversed(order):
+            taken[name].append(await measure())
     return taken
 
 
 @asynccontextmanager
 async def server(settings: Mapping[str, str] | None = None) -> AsyncIterator[EmbeddedPostgres]:
-    """Start a PostgreSQL of its own with default durability, migrated, for the time of a block."""
+    """Start a PostgreSQL of its own with default durability, migrated and with today's partitions, for a block."""
     folder = Path(tempfile.mkdtemp(prefix="rowcast-bench-"))
     try:
         async with EmbeddedPostgres(folder, settings=settings or {}) as postgres:
             connection = await connect(postgres.dsn)
             await migrate(connection)
-            await connection.driver.close()
+            await connection.run_script(
+                "select rowcast.make_partition((now() at time zone 'utc')::date + n) from generate_series(0, 1) n"
+            )
+            await connection.close()
             yield postgres
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def table(title: str, rows: Sequence[Row], note: str = "") -> str:
+    """Give rows as a Markdown table."""
+    head = "| what | rowcast | against | there | ratio | must be | |\n|---|---|---|---|---|---|---|"
+    lines = "\n".join(str(row) for row in rows)
+    return f"### {title}\n\n{head}\n{lines}\n" + (f"\n{note}\n" if note else "")
+
+
 def machine() -> str:
     """Describe where the figures come from."""
-    model = next((line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
-    memory = next((int(line.split()[1]) // 1024**2 for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
-    packages = ", ".join(f"{name} {version(name)}" for name in ("asyncpg", "psycopg", "uvloop", "msgspec"))
-    return f"{os.cpu_count()} cores ({model}), {memory} GiB, {platform.system()} {platform.release()}, Python {platform.python_version()}, {packages}"
+    model = next((text for name, text in _facts("/proc/cpuinfo") if name == "model name"), platform.machine())
+    memory = next((int(text.split()[0]) // 1024**2 for name, text in _facts("/proc/meminfo") if name == "MemTotal"), 0)
+    load = "/".join(f"{value:.1f}" for value in os.getloadavg())
+    return f"{os.cpu_count()} cores ({model}), {memory} GiB, {platform.system()} {platform.release()}, load {load}"
+
+
+def versions(server_version: str) -> str:
+    """Name what was measured together."""
+    packages = ("asyncpg", "psycopg", "uvloop", "msgspec", "pgqueuer", "websockets")
+    found = ", ".join(f"{name} {_version(name)}" for name in packages)
+    return f"rowcast {git_revision()}, PostgreSQL {server_version}, Python {platform.python_version()}, {found}"
 
 
 def git_revision() -> str:
     """Give the commit that was measured, `-dirty` when the tree has changes."""
-    done = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, timeout=10, check=False)
+    command = ["git", "describe", "--always", "--dirty"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     return done.stdout.strip() or "unknown"
 
 
-def _lines(path: str) -> list[str]:
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "missing"
+
+
+def _facts(path: str) -> list[tuple[str, str]]:
     file = Path(path)
-    return file.read_text().splitlines() if file.exists() else []
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [(name.strip(), text.strip()) for name, _, text in (line.partition(":") for line in lines)]
 
 
-def table(title: str, rows: list[Row]) -> str:
-    """Give rows as a Markdown table."""
-    lines = [f"### {title}", "", "| what | rowcast | against | there | ratio (min–max) | must be | |", "|---|---|---|---|---|---|---|"]
-    for row in rows:
-        there = "–" if row.theirs is None else f"{row.theirs:,.4g} {row.unit}"
-        spread = f"**{row.ratio:.2f}** ({min(row.ratios):.2f}–{max(row.ratios):.2f})" if row.ratio is not None else "–"
-        must = f"≥ {row.floor:g}" if row.floor is not None else f"≤ {row.ceiling:g} {row.unit}" if row.ceiling is not None else "–"
-        lines.append(f"| {row.what} | {row.ours:,.4g} {row.unit} | {row.against} | {there} | {spread} | {must} | {row.verdict} |")
-    return "\n".join(lines)
+def _measured(values: Sequence[float], unit: str) -> str:
+    return f"{_number(statistics.median(values))} {unit}" if values else "–"
+
+
+def _spread(values: Sequence[float], *, digits: int) -> str:
+    median, low, high = statistics.median(values), min(values), max(values)
+    return f"**{median:.{digits}f}** ({low:.{digits}f}–{high:.{digits}f})"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
