@@ -8,17 +8,14 @@ import argparse
 import asyncio
 import json
 import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,203 +23,188 @@ import psycopg
 
 from rowcast.realtime.authorize import sign_token
 from rowcast.server.embedded import EmbeddedPostgres
-from tests.reliability.ledger_check import Arrived, Report, Written, compare
+from tests.reliability import ledger_audit
+from tests.reliability.ledger_check import TOLD, Arrived, Expected, Report, Written, compare
+from tests.reliability.ledger_faults import Faults, Schedule
+from tests.reliability.ledger_nodes import ROOT, Node, read_logs
 from tests.reliability.ledger_producer import TENANTS
 from tests.reliability.ledger_sinks import Arrivals, SocketListener, WebhookReceiver
 
-ROOT = Path(__file__).parents[2]
 SECRET = "a-secret-of-the-ledger-run-0123456789abcdef"
 LEASE_S = 2
-FROZEN_S = 2.5 * LEASE_S
-DRAIN_S = 30.0
+DRAIN_S = 40.0
+CONCURRENCY = 16
+BATCH_SIZE = 200
 
 
-class Node:
-    """One `rowcast serve` process that is started again after each kill."""
+@dataclass(frozen=True)
+class Run:
+    """What to do: which feed, which faults, which build, how much must at least be written."""
 
-    def __init__(self, role: str, environment: dict[str, str], log: Path) -> None:
-        self.role = role
-        self._environment = environment
-        self._log = log
-        self.process = self._start()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        with self._log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "rowcast", "serve", "--roles", self.role, "--port", "0"],
-                env=self._environment, cwd=ROOT, stdout=log, stderr=log,
-            )  # fmt: skip
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(timeout=10)
-
-    def kill_and_restart(self) -> None:
-        self.kill()
-        self.process = self._start()
-
-    def revive(self) -> None:
-        """Start the process again if it ended by itself, as any supervisor does."""
-        if self.process.poll() is not None:
-            self.process = self._start()
-
-    def freeze(self, seconds: float) -> None:
-        """Stop the process past its lease, then let it wake up and go on as if nothing had happened."""
-        self.process.send_signal(signal.SIGSTOP)
-        time.sleep(seconds)
-        self.process.send_signal(signal.SIGCONT)
-
-    def stop(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            self.kill()
+    feed: str
+    schedule: Schedule = field(default_factory=Schedule)
+    source: Path = ROOT / "src"
+    seed: int = 1
+    least_events: int = 0
+    receiver_wait_s: float = 0.0
+    relays: int = 3
+    workers: int = 2
 
 
-class Faults:
-    """The schedule: kills all the time, three database stops, three freezes; each counted."""
-
-    def __init__(self, nodes: list[Node], server: EmbeddedPostgres, loop: asyncio.AbstractEventLoop, seed: int) -> None:
-        self._nodes, self._server, self._loop = nodes, server, loop
-        self._noise = random.Random(seed)
-        self.kills = self.database_stops = self.freezes = 0
-
-    def run(self, seconds: float) -> None:
-        begin = time.monotonic()
-        plan = sorted([(seconds * share, "database") for share in (0.2, 0.45, 0.7)] + [(seconds * share, "freeze") for share in (0.1, 0.35, 0.6)])
-        frozen: list[threading.Thread] = []
-        while (passed := time.monotonic() - begin) < seconds:
-            self.revive()
-            if plan and plan[0][0] <= passed:
-                frozen += self._planned(plan.pop(0)[1])
-            else:
-                self._kill_one()
-            time.sleep(seconds / 60 * (0.5 + self._noise.random()))
-        for thread in frozen:
-            thread.join(timeout=60)
-
-    def revive(self) -> None:
-        """Start again every node that ended by itself."""
-        for node in self._nodes:
-            node.revive()
-
-    def _planned(self, kind: str) -> list[threading.Thread]:
-        if kind == "database":
-            asyncio.run_coroutine_threadsafe(self._restart_database(), self._loop).result(timeout=60)
-            self.database_stops += 1
-            return []
-        index = self.freezes % len(self._nodes)
-        thread = threading.Thread(target=self._nodes[index].freeze, args=(FROZEN_S,))
-        thread.start()
-        self.freezes += 1
-        return [thread]
-
-    async def _restart_database(self) -> None:
-        await self._server.stop("immediate")
-        await asyncio.sleep(0.3)
-        await self._server.start()
-
-    def _kill_one(self) -> None:
-        """Kill a node that is not frozen just now: a frozen one must wake up and meet its fence."""
-        awake = [node for node in self._nodes if not _is_stopped(node.process.pid)]
-        self._noise.choice(awake).kill_and_restart()
-        self.kills += 1
-
-
-def _is_stopped(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-    except OSError:
-        return False
-
-
-async def ledger_run(feed: str, seconds: float, source: Path | None, seed: int = 1) -> dict[str, Any]:
+async def ledger_run(run: Run) -> dict[str, Any]:
     """Do one run and give its report."""
     folder = Path(tempfile.mkdtemp(prefix="rowcast-ledger-"))
+    folder.chmod(0o755)
     try:
         async with EmbeddedPostgres(folder / "database") as server:
-            return await asyncio.to_thread(_run, feed, seconds, source, seed, folder, server, asyncio.get_running_loop())
+            return await asyncio.to_thread(_Stage(run, folder, server, asyncio.get_running_loop()).play)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(  # noqa: PLR0913 - one value each, all of them fixed for the run
-    feed: str, seconds: float, source: Path | None, seed: int, folder: Path, server: EmbeddedPostgres, loop: asyncio.AbstractEventLoop
-) -> dict[str, Any]:
-    arrivals = Arrivals()
-    with ExitStack() as stack:
-        receiver = stack.enter_context(WebhookReceiver(arrivals))
-        environment = _environment(feed, server.dsn, folder, receiver.port, source)
-        _prepare(server.dsn, environment, receiver.port)
-        gateway = Node("gateway", {**environment, "ROWCAST_SERVER__PORT": "0"}, folder / "gateway.log")
-        stack.callback(gateway.stop)
-        nodes = [Node("relay", environment, folder / f"relay-{n}.log") for n in range(3)]
-        nodes += [Node("delivery", environment, folder / f"delivery-{n}.log") for n in range(2)]
-        for node in nodes:
-            stack.callback(node.stop)
-        url = _gateway_url(folder / "gateway.log")
+class _Stage:
+    """Everything of one run that must be started before it and stopped after it."""
+
+    def __init__(self, run: Run, folder: Path, server: EmbeddedPostgres, loop: asyncio.AbstractEventLoop) -> None:
+        self.run, self.folder, self.server, self.loop = run, folder, server, loop
+        self.arrivals = Arrivals()
+        self.nodes: list[Node] = []
+
+    @property
+    def dsn(self) -> str:
+        return self.server.dsn
+
+    def play(self) -> dict[str, Any]:
+        with ExitStack() as stack:
+            receiver = stack.enter_context(WebhookReceiver(self.arrivals, self.run.receiver_wait_s))
+            environment = _environment(self.run, self.dsn, self.folder, receiver.port)
+            _prepare(self.dsn, environment, receiver.port)
+            stack.callback(self._stop_nodes)
+            self._start_nodes(environment)
+            self._listen(stack)
+            faults = Faults(self.nodes[1:], self.server, self.loop, self.run.seed)
+            with _producing(self.dsn, self.folder):
+                faults.run(self.run.schedule, self._is_enough)
+            faults.revive()
+            for node in self.nodes:
+                node.wait_for("bus.connected")
+            drained = ledger_audit.drain(self.dsn, patience_s=2 * LEASE_S, limit_s=DRAIN_S)
+            time.sleep(0.5)
+        exits = self._stop_nodes()
+        return self._report(faults, drained, exits)
+
+    def _start_nodes(self, environment: dict[str, str]) -> None:
+        roles = ["gateway", *["relay"] * self.run.relays, *["delivery"] * self.run.workers]
+        self.nodes += [Node(role, number, environment, self.folder) for number, role in enumerate(roles)]
+
+    def _listen(self, stack: ExitStack) -> None:
+        url = f"ws://127.0.0.1:{self.nodes[0].wait_for('server.listening')['port']}/realtime/v1"
         for tenant in TENANTS:
             token = sign_token({"role": "authenticated", "tenant_id": tenant, "exp": int(time.time()) + 3600}, SECRET)
-            listener = stack.enter_context(SocketListener(url, token, tenant, arrivals))
+            listener = stack.enter_context(SocketListener(url, token, tenant, self.arrivals))
             assert listener.joined.wait(timeout=30), f"the socket of {tenant} could not join"
-        faults = Faults(nodes, server, loop, seed)
-        with _producing(server.dsn, folder):
-            faults.run(seconds)
-        stuck = _drain(server.dsn, faults)
-        return _report(server.dsn, folder, arrivals, faults, stuck)
+
+    def _is_enough(self) -> bool:
+        if not self.run.least_events:
+            return True
+        with psycopg.connect(self.dsn) as connection:
+            row = connection.execute("select count(*) from ledger_row").fetchone()
+        return row is not None and row[0] >= self.run.least_events
+
+    def _stop_nodes(self) -> list[int]:
+        return [node.stop() for node in self.nodes]
+
+    def _report(self, faults: Faults, drained: ledger_audit.Drained, exits: list[int]) -> dict[str, Any]:
+        attempted, dead = ledger_audit.recorded(self.dsn)
+        expected = Expected(
+            durable_sinks=frozenset({"webhooks", "jobs"}),
+            ordered_sinks=frozenset({"realtime", TOLD}),
+            recorded=attempted,
+            dead=dead,
+            duplicates={
+                "webhooks": CONCURRENCY * faults.crashes("delivery"),
+                "jobs": CONCURRENCY * faults.crashes("delivery"),
+                TOLD: BATCH_SIZE * faults.crashes("relay"),
+            },
+        )
+        arrived = [*self.arrivals.items(), *_lines(self.folder / "jobs.jsonl"), *_lines(self.folder / "told.jsonl")]
+        report = compare(self._written(), arrived, expected)
+        self._add_whatever_else(report, drained, exits)
+        logged, told = read_logs(self.nodes)
+        for text in logged:
+            report.add("UNHANDLED", text)
+        return {
+            **asdict(report), "kills": faults.kills, "database_stops": faults.database_stops, "freezes": faults.freezes,
+            "ended": [code for node in self.nodes for code in node.ended], "bounds": expected.duplicates,
+            "dead": len(dead), "drain_s": round(drained.seconds, 1), "logged": dict(told.most_common()),
+        }  # fmt: skip
+
+    def _add_whatever_else(self, report: Report, drained: ledger_audit.Drained, exits: list[int]) -> None:
+        if drained.stuck or drained.left:
+            stuck = max(drained.stuck, drained.left)
+            report.add("STUCK", f"{stuck} owed for more than two leases, {drained.left} in the end", stuck)
+        for text in ledger_audit.unfenced(self.dsn):
+            report.add("UNFENCED", text)
+        for text in ledger_audit.left_behind(self.dsn):
+            report.add("LEFT", text)
+        for code in exits:
+            if code != 0:
+                report.add("EXIT", code)
+
+    def _written(self) -> list[Written]:
+        """Read the producers' files; an unknown end is settled by the table."""
+        there = ledger_audit.marks_there(self.dsn)
+        files = self.folder.glob("written-*.jsonl")
+        lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+        settled = {True: "committed", False: "aborted"}
+        return [
+            Written(**{**line, "fate": settled[line["mark"] in there] if line["fate"] == "unknown" else line["fate"]})
+            for line in lines
+        ]
 
 
-def _environment(feed: str, dsn: str, folder: Path, port: int, source: Path | None) -> dict[str, str]:
-    paths = [str(source)] if source else []
+def _environment(run: Run, dsn: str, folder: Path, port: int) -> dict[str, str]:
     return {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([*paths, str(ROOT)]),
+        "PYTHONPATH": os.pathsep.join([str(run.source), str(ROOT)]),
         "ROWCAST_DATABASE__URL": dsn,
-        "ROWCAST_RELAY__FEED": feed,
+        "ROWCAST_RELAY__FEED": run.feed,
         "ROWCAST_RELAY__LEASE_S": str(LEASE_S),
-        "ROWCAST_RELAY__BATCH_SIZE": "200",
+        "ROWCAST_RELAY__BATCH_SIZE": str(BATCH_SIZE),
         "ROWCAST_DELIVERY__LEASE_S": str(LEASE_S),
         "ROWCAST_DELIVERY__TIMEOUT_S": "1.5",
-        "ROWCAST_DELIVERY__CONCURRENCY": "16",
+        "ROWCAST_DELIVERY__CONCURRENCY": str(CONCURRENCY),
         "ROWCAST_WEBHOOKS__ALLOW_HTTP": "true",
         "ROWCAST_WEBHOOKS__ALLOW_PRIVATE": f"127.0.0.1:{port}",
         "ROWCAST_WEBHOOKS__RATE_PER_MINUTE": "1000000",
         "ROWCAST_AUTH__JWT_SECRET": SECRET,
         "ROWCAST_PACKS": "tests.reliability.ledger_pack:pack",
         "ROWCAST_TEST_JOBS_FILE": str(folder / "jobs.jsonl"),
+        "ROWCAST_TEST_TOLD_FILE": str(folder / "told.jsonl"),
         "ROWCAST_LOG__FORMAT": "json",
     }
 
 
 def _prepare(dsn: str, environment: dict[str, str], port: int) -> None:
     _command(environment, "migrate")
+    with psycopg.connect(dsn) as connection:
+        connection.execute(ledger_audit.PREPARE)
+    _command(environment, "watch", "--apply")
     for tenant in TENANTS:
         _command(environment, "endpoints", "create", "--tenant", tenant, "--url", f"http://127.0.0.1:{port}/{tenant}")
-    with psycopg.connect(dsn) as connection:
-        connection.execute("create table ledger_key (tenant text, key text, number integer, primary key (tenant, key))")
-        connection.execute("create table ledger_row (event_id uuid primary key, tenant text, key text, number integer)")
 
 
 def _command(environment: dict[str, str], *words: str) -> None:
-    subprocess.run([sys.executable, "-m", "rowcast", *words], env=environment, cwd=ROOT, check=True, timeout=60, stdout=subprocess.DEVNULL)
-
-
-def _gateway_url(log: Path) -> str:
-    """Read the port from the gateway's own line."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        for line in log.read_text().splitlines():
-            if line.startswith("{") and (fact := json.loads(line)).get("event") == "server.listening":
-                return f"ws://127.0.0.1:{fact['port']}/realtime/v1"
-        time.sleep(0.1)
-    raise AssertionError("the gateway did not start:\n" + log.read_text()[-3000:])
+    command = [sys.executable, "-m", "rowcast", *words]
+    done = subprocess.run(command, env=environment, cwd=ROOT, check=False, timeout=60, capture_output=True, text=True)
+    assert done.returncode == 0, f"rowcast {' '.join(words)}: {done.stdout}{done.stderr}"
 
 
 @contextmanager
 def _producing(dsn: str, folder: Path) -> Iterator[None]:
     words = ["-m", "tests.reliability.ledger_producer", dsn, str(folder), "8", "6", "0.02"]
-    process = subprocess.Popen([sys.executable, *words], cwd=ROOT)
+    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+    process = subprocess.Popen([sys.executable, *words], cwd=ROOT, env={**os.environ, "PYTHONPATH": paths})
     try:
         yield
     finally:
@@ -230,79 +212,23 @@ def _producing(dsn: str, folder: Path) -> Iterator[None]:
         process.wait(timeout=60)
 
 
-def _drain(dsn: str, faults: Faults) -> int:
-    """Wait until nothing is owed any more; give how much still is when patience ends."""
-    deadline, left = time.monotonic() + DRAIN_S, -1
-    while time.monotonic() < deadline:
-        faults.revive()
-        with psycopg.connect(dsn) as connection:
-            row = connection.execute(
-                "select (select count(*) from rowcast.outbox where status in ('pending', 'failed'))"
-                " + (select count(*) from rowcast.delivery where status in ('waiting', 'running'))"
-            ).fetchone()
-        assert row is not None
-        left = int(row[0])
-        if left == 0:
-            return 0
-        time.sleep(0.5)
-    return left
-
-
-def _report(dsn: str, folder: Path, arrivals: Arrivals, faults: Faults, stuck: int) -> dict[str, Any]:
-    written = _written(dsn, folder)
-    with psycopg.connect(dsn) as connection:
-        attempted = connection.execute(
-            "select distinct d.sink, d.event_id::text from rowcast.delivery d join rowcast.attempt a on a.delivery_id = d.id"
-        ).fetchall()
-        dead = connection.execute("select sink, event_id::text from rowcast.delivery where status = 'dead'").fetchall()
-    report = compare(
-        written,
-        [*arrivals.items(), *_jobs(folder)],
-        durable_sinks=frozenset({"webhooks", "jobs"}),
-        ordered_sinks=frozenset({"realtime"}),
-        attempts=frozenset((sink, event) for sink, event in attempted),
-        dead=frozenset((sink, event) for sink, event in dead),
-    )
-    if stuck:
-        report.add("STUCK", f"{stuck} still owed {DRAIN_S} s after the last fault")
-        report.counts["STUCK"] = stuck
-    return _shown(report, faults, len(dead), sum(item.sink == "realtime" for item in arrivals.items()))
-
-
-def _shown(report: Report, faults: Faults, dead: int, told: int) -> dict[str, Any]:
-    return {
-        **asdict(report), "kills": faults.kills, "database_stops": faults.database_stops, "freezes": faults.freezes,
-        "dead": dead, "realtime_arrived": told,
-    }  # fmt: skip
-
-
-def _written(dsn: str, folder: Path) -> list[Written]:
-    """Read the producers' files; an unknown end is settled by the table."""
-    with psycopg.connect(dsn) as connection:
-        there = {str(row[0]) for row in connection.execute("select event_id from ledger_row")}
-    lines = [json.loads(line) for file in folder.glob("written-*.jsonl") for line in file.read_text().splitlines()]
-    return [
-        Written(
-            line["tenant"], line["key"], line["seq"], line["event_id"],
-            line["fate"] if line["fate"] != "unknown" else "committed" if line["event_id"] in there else "aborted",
-        )
-        for line in lines
-    ]  # fmt: skip
-
-
-def _jobs(folder: Path) -> list[Arrived]:
-    file = folder / "jobs.jsonl"
+def _lines(file: Path) -> list[Arrived]:
     return [Arrived(**json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--feed", choices=("wal", "claim"), required=True)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--source", type=Path)
+    parser.add_argument("--source", type=Path, default=ROOT / "src")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--kills", type=int, default=45)
+    parser.add_argument("--database-stops", type=int, default=3)
+    parser.add_argument("--freezes", type=int, default=4)
     chosen = parser.parse_args()
-    print(json.dumps(asyncio.run(ledger_run(chosen.feed, chosen.seconds, chosen.source, chosen.seed)), indent=2))
+    schedule = Schedule(chosen.seconds, chosen.kills, chosen.database_stops, chosen.freezes)
+    run = Run(chosen.feed, schedule, chosen.source.absolute(), chosen.seed)
+    print(json.dumps(asyncio.run(ledger_run(run)), indent=2))
 
 
 if __name__ == "__main__":
