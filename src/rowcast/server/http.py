@@ -1,5 +1,6 @@
 """The HTTP application: who may call, how an error looks, and the OpenAPI document."""
 
+import math
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import PurePath
@@ -49,7 +50,7 @@ def problem_response(error: RowcastError) -> Response[Problem]:
     title = type(error).__name__.removesuffix("Error")
     headers = {}
     if isinstance(error, LimitExceededError):
-        headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     if isinstance(error, AuthenticationError):
         headers["www-authenticate"] = "Bearer"
     return Response(

@@ -74,8 +74,8 @@ class Server:
                 tasks = self._start(group, (*duties, self._vitals.run))
                 if ready is not None:
                     await ready()
-                _freeze()
-                await self._stopping.wait()
+                with _frozen():
+                    await self._stopping.wait()
                 await self._end(tasks)
 
     async def _open_doors(self, doors: AsyncExitStack) -> None:
@@ -143,10 +143,15 @@ def _signalled(stop: Callable[[], None]) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _freeze() -> None:
-    """Take everything that was made at the start out of the collector's rounds: it stays as long as the process."""
+@contextmanager
+def _frozen() -> Iterator[None]:
+    """Keep what was made at the start out of the collector's rounds: it stays as long as the server."""
     gc.collect()
     gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 async def _kept_up(duty: Duty) -> None:
