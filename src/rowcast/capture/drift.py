@@ -5,14 +5,23 @@ from typing import Literal
 
 import msgspec
 
-from rowcast.capture.table import TableDescription, describe_table
-from rowcast.capture.triggers import function_name, trigger_name, watch_checksum
+from rowcast.capture.table import describe_table
+from rowcast.capture.table_description import TableDescription
+from rowcast.capture.triggers import (
+    COMMENT_PREFIX,
+    check_watch,
+    function_name,
+    installed_watch,
+    missing_columns,
+    trigger_name,
+)
 from rowcast.capture.watch import Watch, split_table
 from rowcast.core.errors import InvalidInputError, NotFoundError
 from rowcast.store.pool import Row, Session
 from rowcast.store.sql import load_queries
 
-DriftKind = Literal["missing", "changed", "surplus", "table_gone", "unusable"]
+DriftKind = Literal["missing", "changed", "surplus", "table_gone", "column_gone", "unusable"]
+_INSTALL = "Run the migration that `rowcast watch` writes now."
 
 
 class Drift(msgspec.Struct, frozen=True):
@@ -25,38 +34,48 @@ class Drift(msgspec.Struct, frozen=True):
 
 async def check_watches(session: Session, declared: Sequence[Watch]) -> tuple[Drift, ...]:
     """Compare the declared watches with the triggers that are installed; nothing is changed."""
-    installed = {
-        row["function"]: row for row in await session.fetch(load_queries("rowcast.capture")["installed_watches"])
-    }
+    rows = await session.fetch(load_queries("rowcast.capture")["installed_watches"])
+    installed = {row["function"]: row for row in rows}
     found: list[Drift] = []
     for watch in declared:
-        schema, name = split_table(watch.table)
-        row = installed.pop(function_name(schema, name), None)
+        row = installed.pop(function_name(*split_table(watch.table)), None)
         found += await _compare(session, watch, row)
-    found += [
-        Drift(
-            row["table"] or name, "surplus", "Nothing declares this watch. Declare it, or remove it with its migration."
-        )
-        for name, row in installed.items()
-    ]
-    return tuple(found)
+    return (*found, *(_surplus(row) for row in installed.values()))
 
 
 async def _compare(session: Session, watch: Watch, row: Row | None) -> list[Drift]:
     try:
         table = await describe_table(session, *split_table(watch.table))
-        checksum = watch_checksum(watch, table)
     except NotFoundError as error:
         return [Drift(watch.table, "table_gone", str(error))]
+    drift = find_drift(watch, table, row)
+    return [drift] if drift else []
+
+
+def find_drift(watch: Watch, table: TableDescription, row: Row | None) -> Drift | None:
+    """Give the difference between a declared watch and what is installed for its table, or None."""
+    gone = missing_columns(watch, table)
+    if gone:
+        advice = f"The table has no column {', '.join(gone)}. Correct the declaration, then run its migration."
+        return Drift(watch.table, "column_gone", advice)
+    try:
+        check_watch(watch, table)
     except InvalidInputError as error:
-        return [Drift(watch.table, "unusable", str(error))]
+        return Drift(watch.table, "unusable", str(error))
     if row is None:
-        return [Drift(watch.table, "missing", "Run the migration that 'rowcast watch' writes.")]
-    if row["comment"] != checksum or not _has_triggers(watch, table, row):
-        return [Drift(watch.table, "changed", "Run the migration that 'rowcast watch' writes now.")]
-    return []
+        return Drift(watch.table, "missing", _INSTALL)
+    wanted = installed_watch(watch, table)
+    is_same = (row["source"], row["comment"]) == (wanted.source, wanted.comment) and _has_triggers(watch, table, row)
+    return None if is_same else Drift(watch.table, "changed", _INSTALL)
 
 
 def _has_triggers(watch: Watch, table: TableDescription, row: Row) -> bool:
     wanted = {trigger_name(kind) for kind in watch.events}
     return row["table"] == f"{table.schema}.{table.name}" and set(row["triggers"]) == wanted
+
+
+def _surplus(row: Row) -> Drift:
+    """A function that nobody declares: with its triggers, or left behind by a table that was dropped."""
+    name = row["table"] or (row["comment"] or row["function"]).removeprefix(COMMENT_PREFIX).rpartition(" ")[0]
+    advice = f"Nothing declares this watch. Declare it, or run: drop function rowcast.{row['function']}() cascade;"
+    return Drift(name or row["function"], "surplus", advice)

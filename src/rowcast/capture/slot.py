@@ -87,8 +87,8 @@ def _check(state: SlotState) -> None:
         )
     if state.has_slot and (state.slot_database != state.database or state.plugin != PLUGIN):
         raise ConfigError(
-            f"The replication slot {state.slot_name} belongs to something else ({state.slot_database}, {state.plugin}). "
-            "Drop it if nobody needs it, or set relay.feed to claim.",
+            f"The replication slot {state.slot_name} belongs to something else ({state.slot_database}, {state.plugin})."
+            " Drop it if nobody needs it, or set relay.feed to claim.",
             code="config.slot",
         )
 

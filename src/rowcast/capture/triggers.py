@@ -1,64 +1,77 @@
-"""The migration that a watch becomes: one function and its statement triggers. Pure: text in, text out.
-
-The triggers run once a statement and read its rows as two tables, so a bulk change costs one insert. Whatever goes wrong inside
-becomes a warning: a watch never fails the transaction that changed the row.
-"""
+"""The migration that a watch becomes: one function and its statement triggers, to be reviewed and run again. Pure."""
 
 import hashlib
 import re
 
-from rowcast.capture.table import TableDescription
-from rowcast.capture.watch import ChangeKind, Watch, split_table, topic_columns, topic_parts
+import msgspec
+
+from rowcast.capture.sql_text import dollar_quoted, literal, one_line, quoted
+from rowcast.capture.table_description import TableDescription
+from rowcast.capture.trigger_body import function_body
+from rowcast.capture.watch import EVERY_KIND, ChangeKind, Watch
 from rowcast.core.errors import InvalidInputError
 
 COMMENT_PREFIX = "rowcast watch "
-_PAYLOAD_LIMIT_BYTES = 65_536
-_TOPIC_LIMIT_BYTES = 246
-_TENANT = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
-_PAST = {"insert": "inserted", "update": "updated", "delete": "deleted"}
-_REFERENCING = {
+_REFERENCING: dict[ChangeKind, str] = {
     "insert": "referencing new table as new_rows",
     "update": "referencing old table as old_rows new table as new_rows",
     "delete": "referencing old table as old_rows",
 }
-_ROWS = {
-    "insert": "new_rows as n",
-    # A statement's old and new rows lie in the same order; numbering pairs them even when a key changed.
-    "update": """(select *, row_number() over () as rowcast_row from new_rows) as n
-            join (select *, row_number() over () as rowcast_row from old_rows) as o on o.rowcast_row = n.rowcast_row""",
-    "delete": "old_rows as o",
-}
+# Whoever installs a watch owns its function, and the function writes events with its owner's rights.
+_GUARD = """\
+do $$
+begin
+    if not (select pg_has_role(nspowner, 'usage') from pg_namespace where nspname = 'rowcast') then
+        raise exception 'auth.denied: only the owner of the rowcast schema may install a watch; run this as that role'
+            using errcode = 'RC403';
+    end if;
+end
+$$;"""
 
 
-def watch_sql(watch: Watch, table: TableDescription) -> str:
+class InstalledWatch(msgspec.Struct, frozen=True):
+    """What an installed watch must look like: the function's source and its comment."""
+
+    source: str
+    comment: str
+
+
+def watch_sql(watch: Watch, table: TableDescription, *, is_replica_identity_full: bool = False) -> str:
     """Give the migration of a watch. Running it again changes nothing; running a changed one replaces the old.
 
+    Args:
+        watch: What is declared.
+        table: What the catalogue says of its table.
+        is_replica_identity_full: Also let the log hold whole old rows: for readers of raw row changes, not for this.
     Raises:
-        InvalidInputError: `input.watch`, when a column is not there, or the table has no primary key or is a view.
+        InvalidInputError: `input.watch`, when a column is not there, or the table has no key or is no table.
     """
     check_watch(watch, table)
-    body = _function(watch, table)
-    place = f"{quoted(table.schema)}.{quoted(table.name)}"
+    place, function = _place(table), _function_name(table)
     pieces = [
-        f"-- Watch {place}: {', '.join(watch.events)} -> topic {one_line(watch.topic)}",
-        body,
-        f"comment on function {_function_name(table)}() is {literal(COMMENT_PREFIX + _checksum(body, watch))};",
-        f"revoke execute on function {_function_name(table)}() from public;",
-        *(_trigger(kind, place, table, is_wanted=kind in watch.events) for kind in _PAST),
+        f"-- Watch {one_line(place)}: {', '.join(watch.events)} -> topic {one_line(watch.topic)}.",
+        f"-- The tenant is {one_line(watch.tenant_column)}.",
+        f"-- May leave the database: {one_line(', '.join(watch.columns))}.",
+        "-- Reviewed by people, run by any tool, and run again without harm. Written by `rowcast watch`.",
+        _GUARD,
+        _function(watch, table),
+        f"comment on function {function}() is {literal(_comment(watch, table))};",
+        f"revoke execute on function {function}() from public;",
+        *(_trigger(kind, table, is_wanted=kind in watch.events) for kind in EVERY_KIND),
+        *([f"alter table {place} replica identity full;"] if is_replica_identity_full else []),
     ]
     return "\n".join(pieces) + "\n"
 
 
 def unwatch_sql(table: TableDescription) -> str:
     """Give the migration that takes a watch away."""
-    place = f"{quoted(table.schema)}.{quoted(table.name)}"
-    drops = [f"drop trigger if exists {trigger_name(kind)} on {place};" for kind in _PAST]
+    drops = [f"drop trigger if exists {trigger_name(kind)} on {_place(table)};" for kind in EVERY_KIND]
     return "\n".join([*drops, f"drop function if exists {_function_name(table)}();"]) + "\n"
 
 
-def watch_checksum(watch: Watch, table: TableDescription) -> str:
-    """Give the words by which an installed watch is compared with the declared one."""
-    return COMMENT_PREFIX + _checksum(_function(watch, table), watch)
+def installed_watch(watch: Watch, table: TableDescription) -> InstalledWatch:
+    """Give what the catalogue holds once the migration has run."""
+    return InstalledWatch(f"\n{function_body(watch, table)}\n", _comment(watch, table))
 
 
 def check_watch(watch: Watch, table: TableDescription) -> None:
@@ -67,20 +80,26 @@ def check_watch(watch: Watch, table: TableDescription) -> None:
     Raises:
         InvalidInputError: `input.watch`.
     """
-    named = (*watch.columns, *topic_columns(watch.topic), watch.tenant_column)
-    missing = sorted({column for column in named if column not in table.columns})
-    if missing:
-        _refuse(table, f"it has no column {', '.join(missing)}")
     if table.kind not in ("r", "p"):
         _refuse(table, "only tables can be watched; watch the table behind a view")
-    if not table.key:
-        _refuse(table, "it has no primary key, which an event's aggregate id is made of; add one")
+    missing = missing_columns(watch, table)
+    if missing:
+        _refuse(table, f"it has no column {', '.join(missing)}")
+    if any(character < " " for name in (table.schema, table.name, *watch.named_columns) for character in name):
+        _refuse(table, "its name or a column's holds a control character; rename it")
+    if not (watch.key or table.key):
+        _refuse(table, "it has no primary key; add one, or declare `key`: the columns that tell its rows apart")
+
+
+def missing_columns(watch: Watch, table: TableDescription) -> tuple[str, ...]:
+    """Give the columns that a watch names and its table has not."""
+    return tuple(column for column in watch.named_columns if column not in table.columns)
 
 
 def function_name(schema: str, table: str) -> str:
     """Give the name of a watch's function: readable, and unique by a hash of the whole name."""
-    whole = f"{schema}.{table}"
-    word = re.sub(r"[^a-z0-9_]+", "_", whole.lower())[:40]
+    whole = f"{quoted(schema)}.{quoted(table)}"
+    word = re.sub(r"[^a-z0-9_]+", "_", f"{schema}_{table}".lower())[:40]
     return f"watch_{word}_{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
@@ -89,133 +108,35 @@ def trigger_name(kind: str) -> str:
     return f"rowcast_watch_{kind}"
 
 
-def event_module(table: str) -> str:
-    """Give the module of a watched table's events: its name in lower-case letters, digits and `_`."""
-    word = re.sub(r"[^a-z0-9_]+", "_", table.lower()).strip("_")[:60]
-    return word if word[:1].isalpha() else f"t_{word}"
+def _function(watch: Watch, table: TableDescription) -> str:
+    # Without nested loops: the plan of a one-row update is kept, and would take hours for an update of a million rows.
+    return f"""create or replace function {_function_name(table)}() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_nestloop = off
+as {dollar_quoted(function_body(watch, table))};"""
 
 
-def quoted(name: str) -> str:
-    """Give an identifier that SQL reads as exactly this name."""
-    return '"' + name.replace('"', '""') + '"'
+def _trigger(kind: ChangeKind, table: TableDescription, *, is_wanted: bool) -> str:
+    if not is_wanted:
+        return f"drop trigger if exists {trigger_name(kind)} on {_place(table)};"
+    return (
+        f"create or replace trigger {trigger_name(kind)} after {kind} on {_place(table)}\n"
+        f"    {_REFERENCING[kind]} for each statement execute function {_function_name(table)}();"
+    )
 
 
-def literal(text: str) -> str:
-    """Give a string constant that SQL reads as exactly this text, whatever `standard_conforming_strings` says."""
-    escaped = text.replace("\\", "\\\\").replace("'", "''")
-    return f"E'{escaped}'" if "\\" in text else f"'{escaped}'"
-
-
-def one_line(text: str) -> str:
-    """Give a text that cannot end a comment."""
-    return " ".join(text.split())
+def _comment(watch: Watch, table: TableDescription) -> str:
+    whole = "\n".join([_function(watch, table), *sorted(watch.events)])
+    return f"{COMMENT_PREFIX}{table.schema}.{table.name} {hashlib.sha256(whole.encode()).hexdigest()[:16]}"
 
 
 def _function_name(table: TableDescription) -> str:
     return f"rowcast.{function_name(table.schema, table.name)}"
 
 
-def _function(watch: Watch, table: TableDescription) -> str:
-    branches = "\n    els".join(_branch(kind, watch, table) for kind in watch.events)
-    body = f"""begin
-    {branches}
-    end if;
-    return null;
-exception when others then
-    -- The row's own transaction must go on; what was not captured is said here and can be emitted by hand.
-    raise warning 'capture.failed: a change of {_in_text(table.schema)}.{_in_text(table.name)} was not captured: %', sqlerrm;
-    return null;
-end"""
-    tag = _tag(body)
-    return f"""create or replace function {_function_name(table)}() returns trigger
-language plpgsql security definer
-set search_path = pg_catalog
-as {tag}
-{body}
-{tag};"""
-
-
-def _branch(kind: ChangeKind, watch: Watch, table: TableDescription) -> str:
-    row = "o" if kind == "delete" else "n"
-    changed = "\n          and r.record::text is distinct from r.old_record::text" if kind == "update" else ""
-    rows = "old_rows" if kind == "delete" else "new_rows"
-    tenant = f"{row}.{quoted(watch.tenant_column)}::text"
-    return f"""if tg_op = {literal(kind.upper())} then
-        insert into rowcast.event (id, tenant_id, aggregate_type, aggregate_id, event_type, version, occurred_at, payload, topic)
-        select rowcast.uuid7(), r.tenant, {literal(table.name)}, r.key, {literal(f"{event_module(table.name)}.{_PAST[kind]}")}, 1,
-               clock_timestamp(),
-               case when octet_length(r.payload::text) <= {_PAYLOAD_LIMIT_BYTES} then r.payload else r.short end, r.topic
-        from (
-            select {tenant} as tenant, {_key(row, table)} as key, {_topic(row, watch)} as topic,
-                   c.record, c.old_record, {_payload(kind, table)} as payload, {_short(kind, row, table)} as short
-            from {_ROWS[kind]},
-            lateral (select {_record("n", watch, is_there=kind != "delete")} as record,
-                            {_record("o", watch, is_there=kind != "insert")} as old_record) as c
-        ) as r
-        where r.tenant ~ {literal(_TENANT)} and octet_length(r.topic) <= {_TOPIC_LIMIT_BYTES}{changed};
-        if exists (select 1 from {rows} as {row} where {tenant} is null or {tenant} !~ {literal(_TENANT)}
-                   or coalesce(octet_length({_topic(row, watch)}), 1000) > {_TOPIC_LIMIT_BYTES}) then
-            raise warning 'capture.no_tenant: a change of {_in_text(table.schema)}.{_in_text(table.name)} has no usable tenant or topic';
-        end if;"""
-
-
-def _record(row: str, watch: Watch, *, is_there: bool) -> str:
-    if not is_there:
-        return "null::json"
-    columns = ", ".join(f"{row}.{quoted(column)}" for column in watch.columns)
-    return f"(select row_to_json(listed) from (select {columns}) as listed)"
-
-
-def _payload(kind: ChangeKind, table: TableDescription) -> str:
-    return f"json_build_object({_head(kind, table)}, 'record', c.record, 'old_record', c.old_record)"
-
-
-def _short(kind: ChangeKind, row: str, table: TableDescription) -> str:
-    """A row too big for an event is told by its key; the receiver fetches it."""
-    keys = ", ".join(f"{row}.{quoted(column)}" for column in table.key)
-    listed = f"(select row_to_json(listed) from (select {keys}) as listed)"
-    pair = f"'record', null, 'old_record', {listed}" if kind == "delete" else f"'record', {listed}, 'old_record', null"
-    return f"json_build_object({_head(kind, table)}, {pair}, 'truncated', true)"
-
-
-def _head(kind: ChangeKind, table: TableDescription) -> str:
-    return f"'schema', {literal(table.schema)}, 'table', {literal(table.name)}, 'operation', {literal(kind.upper())}"
-
-
-def _key(row: str, table: TableDescription) -> str:
-    return " || ',' || ".join(f"{row}.{quoted(column)}::text" for column in table.key)
-
-
-def _topic(row: str, watch: Watch) -> str:
-    return " || ".join(
-        f"{row}.{quoted(text)}::text" if is_column else literal(text) for text, is_column in topic_parts(watch.topic)
-    )
-
-
-def _trigger(kind: str, place: str, table: TableDescription, *, is_wanted: bool) -> str:
-    if not is_wanted:
-        return f"drop trigger if exists {trigger_name(kind)} on {place};"
-    return (
-        f"create or replace trigger {trigger_name(kind)} after {kind} on {place}\n"
-        f"    {_REFERENCING[kind]} for each statement execute function {_function_name(table)}();"
-    )
-
-
-def _in_text(name: str) -> str:
-    """Give a name as a part of a plpgsql message in single quotes, where `%` stands for a value."""
-    return name.replace("'", "''").replace("%", "%%").replace("\\", "\\\\")
-
-
-def _tag(body: str) -> str:
-    """Give a dollar quote that the body does not hold."""
-    number = 0
-    while f"$rowcast{number}$" in body:
-        number += 1
-    return f"$rowcast{number}$"
-
-
-def _checksum(body: str, watch: Watch) -> str:
-    return hashlib.sha256(f"{body}\n{','.join(sorted(watch.events))}".encode()).hexdigest()[:16]
+def _place(table: TableDescription) -> str:
+    return f"{quoted(table.schema)}.{quoted(table.name)}"
 
 
 def _refuse(table: TableDescription, why: str) -> None:

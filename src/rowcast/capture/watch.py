@@ -1,4 +1,4 @@
-"""A watch: the declaration that a table's changes are events. From code, from TOML, or from the command line."""
+"""A watch: the declaration that a table's changes are events. From code, from TOML, or from the command line. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,16 +10,22 @@ from rowcast.core.errors import InvalidInputError
 
 ChangeKind = Literal["insert", "update", "delete"]
 EVERY_KIND: tuple[ChangeKind, ...] = ("insert", "update", "delete")
-_PLACE = re.compile(r"\{([^{}]*)\}")
-_PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
+TOPIC_LIMIT_BYTES = 246
+"""What is left of a binary frame's 255 bytes behind `realtime:`."""
+_NAME_LIMIT_BYTES = 63
+_PLACE = re.compile(r"\{([^{}]+)\}")
+_PART = re.compile(r'"((?:[^"]|"")+)"|([^".\s]+)')
+_TABLE = re.compile(rf"(?:{_PART.pattern})(?:\.(?:{_PART.pattern}))?\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which changes of which table become events, and what of a row they may show.
 
-    `table` is a name as in SQL, `topic` a template over columns such as `orders:{org_id}`. `columns` is everything that
-    leaves the database: a column added to the table later does not. `tenant` is the column that names the tenant, by default
-    the first one in the topic.
+    `table` is a name as in SQL: `orders` (in `public`), `shop.orders`, `shop."Order Lines"`. `topic` is a template over
+    columns such as `orders:{org_id}`. `columns` is everything that leaves the database: a column added to the table
+    later does not. `tenant` is the column that names the tenant, by default the first one in the topic. `key` names the
+    columns that tell rows apart, for a table without a primary key.
     """
 
     table: str
@@ -27,6 +33,7 @@ class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     columns: tuple[str, ...]
     events: tuple[ChangeKind, ...] = EVERY_KIND
     tenant: str = ""
+    key: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot be made into a trigger.
@@ -35,17 +42,24 @@ class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             InvalidInputError: `input.watch`.
         """
         split_table(self.table)
-        if not topic_columns(self.topic) and not self.tenant:
-            _refuse(self, "its topic names no column; write it as 'orders:{org_id}', or say which column is the tenant")
+        _check_topic(self)
         if not self.columns or len(set(self.columns)) != len(self.columns):
             _refuse(self, "its columns are missing or named twice; list what may leave the database")
-        if not self.events or len(set(self.events)) != len(self.events):
-            _refuse(self, "its events are missing or named twice; choose from insert, update, delete")
+        if len(set(self.key)) != len(self.key):
+            _refuse(self, "its key names a column twice")
+        if not self.events or len(set(self.events)) != len(self.events) or not set(self.events) <= set(EVERY_KIND):
+            _refuse(self, "its events are missing, unknown or named twice; choose from insert, update, delete")
 
     @property
     def tenant_column(self) -> str:
         """Give the column that names the tenant."""
         return self.tenant or topic_columns(self.topic)[0]
+
+    @property
+    def named_columns(self) -> tuple[str, ...]:
+        """Give every column that the watch looks at, each once: a change of another one is no event."""
+        named = (*self.columns, *topic_columns(self.topic), self.tenant_column, *self.key)
+        return tuple(dict.fromkeys(named))
 
 
 def parse_watches(tables: Sequence[Mapping[str, Any]]) -> tuple[Watch, ...]:
@@ -54,13 +68,21 @@ def parse_watches(tables: Sequence[Mapping[str, Any]]) -> tuple[Watch, ...]:
     Raises:
         InvalidInputError: `input.watch`, naming the table and what is wrong.
     """
-    return tuple(_parsed(table) for table in tables)
+    watches = tuple(_parsed(table) for table in tables)
+    seen: set[tuple[str, str]] = set()
+    for watch in watches:
+        if split_table(watch.table) in seen:
+            _refuse(watch, "it is declared twice; a table has one watch")
+        seen.add(split_table(watch.table))
+    return watches
 
 
 def _parsed(table: Mapping[str, Any]) -> Watch:
     try:
         return msgspec.convert(dict(table), Watch)
     except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, InvalidInputError):
+            raise error.__cause__ from None
         raise InvalidInputError(
             f"The watch of {table.get('table', '?')!r} cannot be read: {error}.", code="input.watch"
         ) from error
@@ -72,14 +94,12 @@ def split_table(name: str) -> tuple[str, str]:
     Raises:
         InvalidInputError: `input.watch`.
     """
-    parts = [(quoted.replace('""', '"') if quoted else plain.lower()) for quoted, plain in _PART.findall(name)]
-    if (
-        _PART.sub("", name) not in ("", ".")
-        or not 1 <= len(parts) <= 2
-        or not all(0 < len(part.encode()) <= 63 for part in parts)
-    ):
+    parts = [quoted.replace('""', '"') if quoted else plain.lower() for quoted, plain in _PART.findall(name)]
+    too_long = any(len(part.encode("utf-8", "replace")) > _NAME_LIMIT_BYTES for part in parts)
+    if not _TABLE.match(name) or too_long or "\x00" in name:
         raise InvalidInputError(
-            f'{name[:140]!r} is no table name. Write table, schema.table or "Quoted".', code="input.watch"
+            f'{name[:140]!r} is no table name. Write table, schema.table or schema."Table", 63 bytes at most each.',
+            code="input.watch",
         )
     return (parts[0], parts[1]) if len(parts) == 2 else ("public", parts[0])
 
@@ -93,6 +113,16 @@ def topic_parts(topic: str) -> tuple[tuple[str, bool], ...]:
     """Cut a topic template into pieces: (text, is a column)."""
     pieces = _PLACE.split(topic)
     return tuple((piece, index % 2 == 1) for index, piece in enumerate(pieces) if piece or index % 2)
+
+
+def _check_topic(watch: Watch) -> None:
+    words = "".join(text for text, is_column in topic_parts(watch.topic) if not is_column)
+    if not watch.topic or "{" in words or "}" in words:
+        _refuse(watch, "its topic is no template; write it as 'orders:{org_id}'")
+    if not topic_columns(watch.topic) and not watch.tenant:
+        _refuse(watch, "its topic names no column; write it as 'orders:{org_id}', or say which column is the tenant")
+    if _CONTROL.search(watch.topic) or len(words.encode("utf-8", "replace")) >= TOPIC_LIMIT_BYTES:
+        _refuse(watch, f"its topic holds a control character, or more than {TOPIC_LIMIT_BYTES - 1} bytes of text")
 
 
 def _refuse(watch: Watch, why: str) -> None:
