@@ -35,7 +35,7 @@ class PostgresBusSettings(msgspec.Struct, frozen=True):
     queued_bytes: int = 16 * 1024 * 1024
     inbox_packets: int = 10_000
     packets_per_send: int = 256
-    reconnect: RetryPolicy = RetryPolicy(base_s=0.1, cap_s=5.0, jitter=0.3)
+    reconnect: RetryPolicy = RetryPolicy(base_s=0.1, cap_s=1.0, jitter=0.3)
 
 
 class PostgresBus:

@@ -16,6 +16,8 @@ from rowcast.delivery.breaker import CLOSED, Breaker, BreakerPolicy, after_failu
 from rowcast.delivery.ledger import Claim, Hold, Share
 from rowcast.delivery.rate_limit import Limits
 
+OWN_FAULT = "store_unavailable"
+"""Reason of an attempt that failed because our own database was away: it says nothing about the target."""
 Key = tuple[str, str]
 """A tenant and the key of its deliveries."""
 
@@ -163,6 +165,9 @@ class Lane:
         """Let the breaker of a key hear an outcome; true when it closed, so that held deliveries may come forward."""
         policy, key = self.options.breaker, key_of(delivery)
         if policy is None:
+            return False
+        if isinstance(outcome, Retry) and outcome.reason == OWN_FAULT:
+            self.give_up_probe(delivery)
             return False
         before = self.breakers.get(key, CLOSED)
         if not isinstance(outcome, Retry):

@@ -13,7 +13,7 @@ from rowcast.core.outcome import Delivered, Outcome, Rejected, Retry
 from rowcast.core.sink import Sink
 from rowcast.core.telemetry import tell
 from rowcast.delivery.attempt import decide
-from rowcast.delivery.lane import Flight, Lane, SinkOptions, key_of
+from rowcast.delivery.lane import OWN_FAULT, Flight, Lane, SinkOptions, key_of
 from rowcast.delivery.ledger import Ledger, Settlement
 from rowcast.delivery.settler import Settler
 
@@ -202,6 +202,8 @@ class Runner:
             if _is_cancelled_from_outside():
                 raise
             return Retry("crash:CancelledError", excerpt="The sink cancelled itself.")
+        except StoreError as error:
+            return Retry(OWN_FAULT, excerpt=_sentence(error))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a bad sink must not cancel its neighbours
             return Retry(f"crash:{type(error).__name__}", excerpt=_sentence(error))
 

@@ -115,26 +115,29 @@ async def _poison(delivery: Delivery) -> Outcome:
             raise asyncio.CancelledError
         case "hangs":
             return await _hang(delivery)
+        case "has no store":
+            raise StoreUnavailableError("The database is away.")
         case "lies":
             return None  # type: ignore[return-value]
     return Delivered()
 
 
 async def test_a_sink_that_raises_hangs_exits_or_lies_never_disturbs_its_neighbours(bench: Any) -> None:
-    poison = ["raises", "exits", "recurses", "cancels", "hangs", "lies"]
+    poison = ["raises", "exits", "recurses", "cancels", "hangs", "has no store", "lies"]
     await bench.owe(*[Owed("jobs", target, max_attempts=1) for target in poison], *[Owed("jobs", "good")] * 20)
 
     async with _running(_runner(bench.ledger, ActingSink(_poison), timeout_s=0.3)):
         await bench.until(lambda: _none_is_left(bench))
 
-    assert await bench.statuses() == ["dead"] * 6 + ["delivered"] * 20
-    reasons = [row["reason"] for row in await bench.rows("select reason from rowcast.attempt order by delivery_id")][:6]
+    assert await bench.statuses() == ["dead"] * 7 + ["delivered"] * 20
+    reasons = [row["reason"] for row in await bench.rows("select reason from rowcast.attempt order by delivery_id")][:7]
     assert reasons == [
         "crash:ValueError",
         "crash:SystemExit",
         "crash:RecursionError",
         "crash:CancelledError",
         "timeout",
+        "store_unavailable",
         "sink_fault",
     ]
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from rowcast.core.delivery import Delivery
 from rowcast.core.outcome import Delivered, Rejected, Retry
 from rowcast.delivery.breaker import BreakerPolicy
-from rowcast.delivery.lane import Flight, Lane, SinkOptions
+from rowcast.delivery.lane import OWN_FAULT, Flight, Lane, SinkOptions
 from rowcast.delivery.ledger import Claim
 from rowcast.testing.recording_sink import RecordingSink
 
@@ -142,3 +142,21 @@ def test_keys_in_trouble_are_remembered_within_a_bound() -> None:
 
     assert len(lane.breakers) == 20_000
     assert ("acme", "ep_20009") in lane.breakers
+
+
+def test_a_fault_of_our_own_opens_no_breaker() -> None:
+    lane = _lane(breaker=BreakerPolicy(failures=1))
+
+    lane.learn(_delivery(1), Retry(OWN_FAULT), now_s=0.0, noise=0.5)
+
+    assert lane.permitted([_delivery(2)], 0.0) == ([_delivery(2)], [])
+
+
+def test_a_probe_that_our_own_fault_prevented_is_made_by_the_next_delivery() -> None:
+    lane = _lane(breaker=BreakerPolicy(failures=1, open_s=1.0, jitter=0.0))
+    lane.learn(_delivery(1), Retry("http_503"), now_s=0.0, noise=0.5)
+    lane.permitted([_delivery(1)], 1.0)
+
+    lane.learn(_delivery(1), Retry(OWN_FAULT), now_s=1.0, noise=0.5)
+
+    assert lane.permitted([_delivery(2)], 1.0) == ([_delivery(2)], [])
