@@ -49,7 +49,8 @@ with owed as (
     union all
     select greatest(d.due_at, d.leased_until) from rowcast.delivery d where d.status = 'running'
 )
-select count(*), count(*) filter (where greatest(since, %(healed_at)s) < clock_timestamp() - make_interval(secs => %(patience_s)s))
+select count(*), count(*) filter (where greatest(since, %(moved_at)s) < clock_timestamp() - make_interval(secs => %(patience_s)s)),
+       clock_timestamp()
 from owed
 """
 
@@ -79,7 +80,7 @@ select 'prepared transaction ' || gid from pg_prepared_xacts
 
 @dataclass
 class Drained:
-    """How the run ended: what was owed too long, what still is, and how long it took from the end of the last fault."""
+    """How the run ended: what nobody served although it was due, what is owed still, and how long the queue took."""
 
     stuck: int = 0
     left: int = 0
@@ -96,20 +97,23 @@ def now_of(dsn: str) -> Any:
 
 
 def drain(dsn: str, *, patience_s: float, limit_s: float) -> Drained:
-    """Wait until nothing is owed. `stuck`: the most that was owed for longer than `patience_s` since it could be served."""
-    begin, drained = time.monotonic(), Drained()
-    healed_at = now_of(dsn)
+    """Wait until nothing is owed; what nobody served for `patience_s` although it was due and the queue stood, is stuck.
+
+    A long queue that moves is no fault; it must have gone within `limit_s` all the same.
+    """
+    begin, drained, least = time.monotonic(), Drained(), -1
     with psycopg.connect(dsn, autocommit=True) as connection:
-        while drained.seconds < limit_s:
-            row = connection.execute(_OWED, {"healed_at": healed_at, "patience_s": patience_s}).fetchone()
+        moved_at = now_of(dsn)
+        while True:
+            row = connection.execute(_OWED, {"moved_at": moved_at, "patience_s": patience_s}).fetchone()
             assert row is not None
-            drained.left, stuck = row
+            drained.left, drained.stuck, now = row
             drained.seconds = time.monotonic() - begin
-            drained.stuck = max(drained.stuck, stuck)
-            if drained.left == 0 or (drained.left == stuck and drained.seconds > 2 * patience_s):
+            if drained.left == 0 or drained.stuck == drained.left or drained.seconds > limit_s:
                 return drained
+            if drained.left < least or least < 0:
+                least, moved_at = drained.left, now
             time.sleep(0.25)
-    return drained
 
 
 def recorded(dsn: str) -> tuple[frozenset[tuple[str, str]], frozenset[tuple[str, str]]]:
