@@ -27,7 +27,7 @@ from rowcast.server.instance import Instance, shell_lines
 from rowcast.server.output import ExitCode, print_json, print_pairs, print_rows, show_rows
 from rowcast.server.psql import psql_call
 from rowcast.server.settings import leaf_names, shown_value
-from rowcast.server.wire import DeliveryStatus, shown, shown_all
+from rowcast.server.wire import GREATEST_ID, DeliveryStatus, shown, shown_all
 
 Tenant = Annotated[str | None, typer.Option("--tenant", help="only this tenant's")]
 Limit = Annotated[int, typer.Option(min=1, max=500, help="rows at most")]
@@ -94,12 +94,14 @@ def events(
 
 def deliveries(
     context: typer.Context,
-    delivery_id: Annotated[int | None, typer.Argument(help="show this one with its attempts")] = None,
+    delivery_id: Annotated[
+        int | None, typer.Argument(min=1, max=GREATEST_ID, help="show this one with its attempts")
+    ] = None,
     tenant: Tenant = None,
     event: Annotated[str | None, typer.Option(help="only of this event")] = None,
     sink: Annotated[str | None, typer.Option(help="only of this sink")] = None,
     state: Annotated[DeliveryStatus | None, typer.Option("--status", help="only in this state")] = None,
-    cursor: Annotated[int | None, typer.Option(help="where an earlier page ended")] = None,
+    cursor: Annotated[int | None, typer.Option(min=1, max=GREATEST_ID, help="where an earlier page ended")] = None,
     limit: Limit = 20,
     is_json: Json = False,
 ) -> None:

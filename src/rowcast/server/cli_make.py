@@ -21,6 +21,7 @@ from rowcast.server.command import (
     run,
 )
 from rowcast.server.output import print_json
+from rowcast.server.wire import GREATEST_ID
 from rowcast.store.migrate import migrate, plan_migrations, render_migrations
 from rowcast.store.pool import Connection, connect
 
@@ -63,7 +64,7 @@ def emit_event(
 
 def replay(
     context: typer.Context,
-    ids: Annotated[list[int] | None, typer.Argument(help="ids of dead deliveries")] = None,
+    ids: Annotated[list[int] | None, typer.Argument(min=1, max=GREATEST_ID, help="ids of dead deliveries")] = None,
     fingerprint: Annotated[str | None, typer.Option(help="all dead letters of one group")] = None,
     sink: Annotated[str | None, typer.Option(help="only of this sink")] = None,
     event: Annotated[str | None, typer.Option(help="deliver this event again on all its legs, dead or not")] = None,

@@ -19,6 +19,7 @@ from litestar.router import Router
 from rowcast.core.errors import AuthenticationError, LimitExceededError, RowcastError
 from rowcast.core.telemetry import tell
 from rowcast.server.keys import ApiKey, require_scope
+from rowcast.server.wire import GREATEST_ID, camel
 
 REQUEST_LIMIT_BYTES = 256 * 1024
 _DOCS = "urn:rowcast:error:"
@@ -33,6 +34,7 @@ _HTTP_CODES = {
 KeyFinder = Callable[[str], Awaitable[ApiKey]]
 TenantQuery = Annotated[str | None, Parameter(query="tenantId")]
 Limit = Annotated[int, Parameter(ge=1, le=500)]
+IdCursor = Annotated[int | None, Parameter(query="cursor", ge=1, le=GREATEST_ID)]
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -127,7 +129,9 @@ def _validation_text(error: HTTPException) -> str:
     if not isinstance(error.extra, list):
         return ""
     return "; ".join(
-        f"{item.get('key', '')}: {item.get('message', '')}" for item in error.extra if isinstance(item, dict)
+        f"{camel(str(item.get('key', '')))}: {item.get('message', '')}"
+        for item in error.extra
+        if isinstance(item, dict)
     )
 
 

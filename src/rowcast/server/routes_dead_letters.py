@@ -10,13 +10,13 @@ from rowcast.core.errors import InvalidInputError
 from rowcast.delivery.dead_letter import DeadFilter, DeadLetters, Leg
 from rowcast.server.http import KeyFinder, Limit, TenantQuery, needs
 from rowcast.server.keys import tenant_for
-from rowcast.server.wire import shown_all
+from rowcast.server.wire import RowId, shown_all
 
 
 class ReplayRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Which dead letters to replay. At least one field must narrow it, or `all` must be true."""
 
-    ids: tuple[int, ...] | None = None
+    ids: tuple[RowId, ...] | None = None
     fingerprint: str | None = None
     sink: str | None = None
     target: str | None = None

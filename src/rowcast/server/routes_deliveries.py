@@ -7,9 +7,9 @@ from litestar import Request, Router, get
 from litestar.params import Parameter
 
 from rowcast.delivery.history import DeliveryFilter, History
-from rowcast.server.http import KeyFinder, Limit, TenantQuery, needs
+from rowcast.server.http import IdCursor, KeyFinder, Limit, TenantQuery, needs
 from rowcast.server.keys import tenant_for
-from rowcast.server.wire import DeliveryStatus, shown, shown_all
+from rowcast.server.wire import GREATEST_ID, DeliveryStatus, shown, shown_all
 
 
 def delivery_routes(*, history: History, find_key: KeyFinder) -> Router:
@@ -23,7 +23,7 @@ def delivery_routes(*, history: History, find_key: KeyFinder) -> Router:
         event_id: Annotated[uuid.UUID | None, Parameter(query="eventId")] = None,
         status: DeliveryStatus | None = None,
         sink: str | None = None,
-        cursor: int | None = None,
+        cursor: IdCursor = None,
         limit: Limit = 50,
     ) -> dict[str, Any]:
         """List deliveries, newest first."""
@@ -36,7 +36,7 @@ def delivery_routes(*, history: History, find_key: KeyFinder) -> Router:
     async def read_delivery(request: Request[Any, Any, Any], delivery_id: int) -> dict[str, Any]:
         """Give one delivery with its attempts."""
         tenant = tenant_for(request.state["key"], None)
-        record = await history.read(delivery_id, tenant_id=tenant)
+        record = await history.read(min(delivery_id, GREATEST_ID), tenant_id=tenant)
         attempts = await history.attempts([delivery_id], tenant_id=tenant)
         return {**shown(record), "attempts": shown_all(attempts)}
 

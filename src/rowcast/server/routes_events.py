@@ -8,7 +8,7 @@ import msgspec
 from litestar import Request, Router, get, post
 from litestar.params import Parameter
 
-from rowcast.core.errors import NotFoundError, UsageError
+from rowcast.core.errors import ConflictError, NotFoundError
 from rowcast.outbox.drain import Drained
 from rowcast.outbox.emit import emit
 from rowcast.outbox.table import EventFilter, EventTable, Status, StoredEvent
@@ -71,7 +71,7 @@ def event_routes(*, app: App, table: EventTable, find_key: KeyFinder) -> Router:
     async def publish() -> Drained:
         """Publish what is pending now and say what came of it."""
         if app.relay is None:
-            raise UsageError("This node has no relay. Ask a node with the role relay.", code="usage.no_relay")
+            raise ConflictError("This node has no relay. Ask a node with the role relay.", code="input.no_relay")
         return await app.relay.drain()
 
     return Router("/api/v1", route_handlers=[emit_event, list_events, read_event, publish], tags=["events"])

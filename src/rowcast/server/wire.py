@@ -2,11 +2,15 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 DeliveryStatus = Literal["waiting", "running", "delivered", "dead", "cancelled"]
+
+GREATEST_ID = 2**63 - 1
+"""The greatest number that the database takes as an id."""
+RowId = Annotated[int, msgspec.Meta(ge=1, le=GREATEST_ID)]
 
 _WORD = re.compile(r"_([a-z0-9])")
 _JSON_FIELDS = frozenset({"payload", "result"})

@@ -5,7 +5,14 @@ from typing import Any
 
 import asyncpg
 
-from rowcast.core.errors import ConfigError, ConflictError, RowcastError, StoreError, StoreUnavailableError
+from rowcast.core.errors import (
+    ConfigError,
+    ConflictError,
+    InvalidInputError,
+    RowcastError,
+    StoreError,
+    StoreUnavailableError,
+)
 from rowcast.store.refusals import refusal
 
 _UNREACHABLE = (
@@ -57,6 +64,8 @@ def explain(error: BaseException, *, is_closed: bool = False) -> RowcastError | 
 def _explain_statement(error: asyncpg.PostgresError) -> RowcastError | None:
     if isinstance(error, _CONTENDED) or _is_misplaced(error):
         return StoreError(f"Another transaction was in the way ({error}); try again.", code="store.contended")
+    if isinstance(error, asyncpg.CharacterNotInRepertoireError):
+        return InvalidInputError("A text holds a character that PostgreSQL does not keep, such as NUL. Leave it out.")
     if isinstance(error, asyncpg.UniqueViolationError):
         return ConflictError(f"Another row has the same value ({error.constraint_name}); choose another one.")
     return refusal(error.sqlstate or "", str(error))

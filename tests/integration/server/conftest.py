@@ -41,9 +41,7 @@ Command = Callable[..., Done]
 
 
 @pytest.fixture
-def command(
-    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
+def command(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """`command("events", "--json")` runs a verb on this test's database, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     for name in ("ROWCAST_CONFIG", "ROWCAST_DATABASE__URL"):

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from rowcast.server.http import bearer, place_of_fault, problem_response
 from rowcast.core.errors import AuthenticationError, LimitExceededError, RowcastError
+from rowcast.server.http import bearer, place_of_fault, problem_response
 from rowcast.server.keys import create_key, revoke_key
 from tests.integration.server.running import Running, assert_problem
 
@@ -48,7 +48,9 @@ async def test_every_route_of_the_api_asks_for_its_scope(api: Running) -> None:
 
 async def test_the_list_of_guarded_routes_is_whole(api: Running) -> None:
     paths = (await api.client.get("/api/openapi.json")).json()["paths"]
-    listed = {(method.upper(), path) for path, methods in paths.items() for method in methods if path.startswith("/api/v1")}
+    listed = {
+        (method.upper(), path) for path, methods in paths.items() for method in methods if path.startswith("/api/v1")
+    }
 
     assert len(listed) == len(ROUTES)
 
@@ -161,3 +163,11 @@ def test_the_place_of_a_fault_is_its_innermost_line() -> None:
         raise RowcastError("x")
     except RowcastError as error:
         assert place_of_fault(error).startswith("test_http.py:")
+
+
+@pytest.mark.parametrize("query", ["sink=%00", "sink=%ff", "tenantId=%00", "tenantId=a%20b"])
+async def test_a_text_that_no_database_takes_finds_nothing(api: Running, query: str) -> None:
+    reply = await api.client.get(f"/api/v1/deliveries?{query}", headers=await api.key())
+
+    assert reply.status_code in (200, 400), reply.text
+    assert reply.json().get("data", []) == []
