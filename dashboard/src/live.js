@@ -1,99 +1,60 @@
 // The live page of `rowcast dev`: an ordinary user of the stock client, plus what the catcher and the jobs received.
 import { RealtimeClient } from "@supabase/realtime-js";
+import { List } from "./list.js";
+import { changed, fields } from "./summary.js";
 
-const ROWS = 200;
+const KEPT = 200;
 const POLL_MS = 1000;
+const DRAW_MS = 100;
 const byId = (id) => document.getElementById(id);
-const held = { events: [], paused: false, count: 0 };
-
-function element(name, text, className) {
-  const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
-  if (className) made.className = className;
-  return made;
-}
-
-function clockTime(at) {
-  return new Date(at).toLocaleTimeString([], { hour12: false });
-}
-
-function row(title, at, detail, value, mark) {
-  const item = element("li");
-  const details = element("details");
-  const summary = element("summary");
-  const line = element("div", undefined, "row");
-  line.append(element("b", title));
-  const time = element("time", clockTime(at));
-  time.dateTime = new Date(at).toISOString();
-  line.append(time);
-  const second = element("div", undefined, "detail");
-  if (mark) second.append(element("span", mark.text, mark.good ? "good" : "bad"), " · ");
-  second.append(detail);
-  summary.append(line, second);
-  details.append(summary, element("pre", JSON.stringify(value, null, 2)));
-  item.append(details);
-  return item;
-}
-
-function summaryOf(payload) {
-  const record = payload.record ?? payload.old_record ?? payload.payload ?? payload;
-  return Object.entries(record).slice(0, 4).map(([name, value]) => `${name} ${typeof value === "object" ? "…" : value}`).join(" · ");
-}
-
-function draw() {
-  if (held.events.length === 0 || held.paused) return;
-  const list = byId("events");
-  list.querySelector(".empty")?.remove();
-  for (const item of held.events.splice(0)) list.prepend(row(item.title, item.at, item.detail, item.value));
-  while (list.childElementCount > ROWS) list.lastElementChild.remove();
-  byId("events-count").textContent = `${held.count} event${held.count === 1 ? "" : "s"}`;
-}
+const lists = { events: new List("events"), webhooks: new List("webhooks"), jobs: new List("jobs") };
+const seen = { rows: [], total: 0, drawn: 0, isPaused: false };
+const joined = new Map();
 
 function receive(topic, message) {
-  held.count += 1;
   const payload = message.payload ?? {};
-  held.events.push({ title: `${payload.table ? `${payload.table} ` : ""}${message.event}`, at: Date.now(), detail: `${topic} · ${summaryOf(payload)}`, value: message });
-  if (held.events.length > ROWS) held.events.shift();
+  seen.total += 1;
+  seen.rows.unshift({
+    key: String(seen.total),
+    title: `${payload.table ? `${payload.table} ` : ""}${message.event}`,
+    at: Date.now(),
+    detail: `${topic} · ${changed(payload)}`,
+    value: message,
+  });
+  if (seen.rows.length > KEPT) seen.rows.pop();
 }
 
-function join(config) {
-  const client = new RealtimeClient(config.realtimeUrl, { params: { apikey: config.anonKey } });
-  client.setAuth(config.token);
-  for (const topic of config.topics) {
-    client.channel(topic, { config: { private: true } })
-      .on("broadcast", { event: "*" }, (message) => receive(topic, message))
-      .subscribe((status, error) => {
-        const joined = status === "SUBSCRIBED";
-        byId("connection").dataset.state = joined ? "joined" : "lost";
-        byId("connection").textContent = joined ? "live" : (error?.message ?? status.toLowerCase());
-      });
+function drawEvents() {
+  const waiting = seen.total - seen.drawn;
+  if (waiting === 0) return;
+  if (seen.isPaused) {
+    byId("pause").textContent = `Resume (${waiting} new)`;
+    return;
   }
-}
-
-function drawList(name, items, toRow, word) {
-  if (held.paused) return;
-  byId(`${name}-count`).textContent = `${items.total} ${word}`;
-  const list = byId(name);
-  // A row that somebody has opened to read must not be taken away under the pointer.
-  if (items.rows.length === 0 || list.querySelector("details[open]")) return;
-  list.replaceChildren(...items.rows.map(toRow));
+  seen.drawn = seen.total;
+  lists.events.show(seen.rows, `${seen.total} event${seen.total === 1 ? "" : "s"}`);
 }
 
 function webhookRow(item) {
-  const mark = { good: item.verified, text: item.verified ? "signature verified" : `refused: ${item.reason}` };
-  return row(item.type || "webhook", item.receivedAt, item.id, item.body, mark);
+  const mark = item.verified ? { isGood: true, text: "signature verified" } : { isGood: false, text: `refused: ${item.reason}` };
+  const value = { "webhook-id": item.id, body: item.body };
+  return { key: `${item.id} ${item.receivedAt}`, title: item.type || "webhook", at: item.receivedAt, mark, detail: changed(item.body?.data ?? {}), value };
 }
 
 function jobRow(item) {
-  const mark = { good: item.status === "delivered", text: item.status };
-  return row(item.target, item.at, `attempt ${item.attempt}`, item.result ?? item.error ?? {}, mark);
+  const mark = { isGood: item.status === "delivered", text: item.status };
+  const value = item.result ?? item.error ?? {};
+  const detail = [`attempt ${item.attempt}`, fields(value)].filter(Boolean).join(" · ");
+  return { key: JSON.stringify(item), title: item.target, at: item.at, mark, detail, value };
 }
 
 async function poll() {
   try {
     const received = await (await fetch("/dev/received", { signal: AbortSignal.timeout(5000) })).json();
-    drawList("webhooks", received.webhooks, webhookRow, "received");
-    drawList("jobs", received.jobs, jobRow, "done");
+    if (!seen.isPaused) {
+      lists.webhooks.show(received.webhooks.rows.map(webhookRow), `${received.webhooks.total} received`);
+      lists.jobs.show(received.jobs.rows.map(jobRow), `${received.jobs.total} done`);
+    }
   } catch {
     // The server is restarting; the socket's state says so, and the next poll finds it again.
   }
@@ -101,9 +62,32 @@ async function poll() {
 }
 
 function togglePause() {
-  held.paused = !held.paused;
-  byId("pause").setAttribute("aria-pressed", String(held.paused));
-  byId("pause").textContent = held.paused ? "Resume" : "Pause";
+  seen.isPaused = !seen.isPaused;
+  byId("pause").textContent = seen.isPaused ? "Resume" : "Pause";
+  drawEvents();
+}
+
+function say(topic, status, error) {
+  joined.set(topic, status);
+  const isLive = [...joined.values()].every((each) => each === "SUBSCRIBED");
+  const isWaiting = !isLive && [...joined.values()].every((each) => each === "SUBSCRIBED" || each === "");
+  const text = isLive ? "live" : isWaiting ? "connecting" : "not connected, trying again";
+  if (byId("connection").textContent !== text) byId("connection").textContent = text;
+  byId("connection").dataset.state = isLive ? "joined" : isWaiting ? "waiting" : "lost";
+  byId("connection").title = [...joined].map(([name, each]) => `${name}: ${(each || "joining").toLowerCase()}`).join("\n") + (error ? `\n${error.message}` : "");
+  document.title = `${text} – rowcast`;
+}
+
+function join(config) {
+  const client = new RealtimeClient(config.realtimeUrl, { params: { apikey: config.anonKey } });
+  client.setAuth(config.token);
+  const topics = new Set([...config.topics, ...new URLSearchParams(location.search).getAll("topic")]);
+  for (const topic of topics) joined.set(topic, "");
+  for (const topic of topics) {
+    client.channel(topic, { config: { private: true } })
+      .on("broadcast", { event: "*" }, (message) => receive(topic, message))
+      .subscribe((status, error) => say(topic, status, error));
+  }
 }
 
 const config = await (await fetch("/dev/config")).json();
@@ -112,4 +96,4 @@ byId("example").textContent = config.example;
 byId("pause").addEventListener("click", togglePause);
 join(config);
 poll();
-setInterval(draw, 100);
+setInterval(drawEvents, DRAW_MS);
