@@ -58,7 +58,8 @@ async def start_stream(dsn: str, slot: str, *, lease_s: float, timeout_s: float,
 async def _connect(dsn: str, *, lease_s: float, timeout_s: float) -> psycopg.AsyncConnection[Any]:
     lease_ms, lease_whole_s = int(lease_s * 1000), max(1, int(lease_s))
     given: dict[str, Any] = dict(conninfo_to_dict(dsn))
-    options = f"{given.pop('options', '')} -c wal_sender_timeout={lease_ms} -c tcp_user_timeout={lease_ms}"
+    # No tcp_user_timeout: it would also end a stream that we let wait on purpose while a batch is worked on.
+    options = f"{given.pop('options', '')} -c wal_sender_timeout={lease_ms}"
     with Explained():
         async with asyncio.timeout(timeout_s):
             return await psycopg.AsyncConnection.connect(
