@@ -36,7 +36,7 @@ function drawEvents() {
 }
 
 function webhookRow(item) {
-  const mark = item.verified ? { isGood: true, text: "signature verified" } : { isGood: false, text: `refused: ${item.reason}` };
+  const mark = item.verified ? { isGood: true, text: "verified" } : { isGood: false, text: `refused: ${item.reason}` };
   const value = { "webhook-id": item.id, body: item.body };
   return { key: `${item.id} ${item.receivedAt}`, title: item.type || "webhook", at: item.receivedAt, mark, detail: changed(item.body?.data ?? {}), value };
 }
@@ -44,7 +44,7 @@ function webhookRow(item) {
 function jobRow(item) {
   const mark = { isGood: item.status === "delivered", text: item.status };
   const value = item.result ?? item.error ?? {};
-  const detail = [`attempt ${item.attempt}`, fields(value)].filter(Boolean).join(" · ");
+  const detail = [item.attempt > 1 ? `attempt ${item.attempt}` : "", fields(value)].filter(Boolean).join(" · ");
   return { key: JSON.stringify(item), title: item.target, at: item.at, mark, detail, value };
 }
 

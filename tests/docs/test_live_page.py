@@ -53,7 +53,7 @@ def test_a_changed_row_appears_on_the_page_as_event_as_webhook_and_as_job(
     change(quiet_server, "on its way")
 
     page.wait_for("document.getElementById('events').innerText.includes('→ on its way')")
-    page.wait_for("document.getElementById('webhooks').innerText.includes('signature verified')")
+    page.wait_for("document.getElementById('webhooks').innerText.includes('verified')")
     page.wait_for("document.getElementById('jobs').innerText.includes('shop.write_receipt')")
 
 
