@@ -109,7 +109,7 @@ def drain(dsn: str, *, patience_s: float, limit_s: float) -> Drained:
             assert row is not None
             drained.left, drained.stuck, now = row
             drained.seconds = time.monotonic() - begin
-            if drained.left == 0 or drained.stuck == drained.left or drained.seconds > limit_s:
+            if drained.left in {0, drained.stuck} or drained.seconds > limit_s:
                 return drained
             if drained.left < least or least < 0:
                 least, moved_at = drained.left, now

@@ -6,6 +6,7 @@ sockets are told, so whatever they saw is in it.
 usage: python -m tests.reliability.ledger_node serve ...
 """
 
+import asyncio
 import os
 from collections.abc import Sequence
 
@@ -26,6 +27,7 @@ async def noted_tell(sink: RealtimeSink, owed: Sequence[tuple[Envelope, Owed]]) 
         line_of("relay", event.tenant_id, event.id, content(msgspec.json.decode(event.payload))) for event, _ in owed
     ]
     append("ROWCAST_TEST_TOLD_FILE", [{**line, "node": os.getpid()} for line in lines])
+    await asyncio.sleep(float(os.environ["ROWCAST_TEST_TELL_WAIT_S"]))
     await _tell(sink, owed)
 
 

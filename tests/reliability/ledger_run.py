@@ -35,19 +35,20 @@ LEASE_S = 2
 DRAIN_S = 40.0
 CONCURRENCY = 16
 BATCH_SIZE = 200
-PAUSE_S = 0.06
 
 
 @dataclass(frozen=True)
 class Run:
-    """What to do: which feed, which faults, which build, how much must at least be written."""
+    """What to do: which feed, faults and build; how much must at least be written, and how slow everybody is."""
 
     feed: str
     schedule: Schedule = field(default_factory=Schedule)
     source: Path = ROOT / "src"
     seed: int = 1
     least_events: int = 0
+    pause_s: float = 0.06
     receiver_wait_s: float = 0.0
+    tell_wait_s: float = 0.0
     relays: int = 3
     workers: int = 2
 
@@ -83,7 +84,7 @@ class _Stage:
             self._start_nodes(environment)
             self._listen(stack)
             faults = Faults(self.nodes[1:], self.server, self.loop, self.run.seed)
-            with _producing(self.dsn, self.folder):
+            with _producing(self.dsn, self.folder, self.run.pause_s):
                 faults.run(self.run.schedule, self._is_enough)
             faults.revive()
             for node in self.nodes:
@@ -180,6 +181,7 @@ def _environment(run: Run, dsn: str, folder: Path, port: int) -> dict[str, str]:
         "ROWCAST_PACKS": "tests.reliability.ledger_pack:pack",
         "ROWCAST_TEST_JOBS_FILE": str(folder / "jobs.jsonl"),
         "ROWCAST_TEST_TOLD_FILE": str(folder / "told.jsonl"),
+        "ROWCAST_TEST_TELL_WAIT_S": str(run.tell_wait_s),
         "ROWCAST_LOG__FORMAT": "json",
     }
 
@@ -200,8 +202,8 @@ def _command(environment: dict[str, str], *words: str) -> None:
 
 
 @contextmanager
-def _producing(dsn: str, folder: Path) -> Iterator[None]:
-    words = ["-m", "tests.reliability.ledger_producer", dsn, str(folder), "8", "6", str(PAUSE_S)]
+def _producing(dsn: str, folder: Path, pause_s: float) -> Iterator[None]:
+    words = ["-m", "tests.reliability.ledger_producer", dsn, str(folder), "8", "6", str(pause_s)]
     paths = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     process = subprocess.Popen([sys.executable, *words], cwd=ROOT, env={**os.environ, "PYTHONPATH": paths})
     try:
