@@ -5,6 +5,9 @@ from collections.abc import Iterator
 
 from rowcast.core.errors import ConfigError, RowcastError
 
+# SQLSTATE: undefined_table, invalid_schema_name, undefined_function.
+_NOT_THERE = ("42P01", "3F000", "42883")
+
 
 def refusal_in(error: BaseException) -> RowcastError | None:
     """Give the one refusal that explains `error`; None where there is a fault of ours in it.
@@ -12,7 +15,7 @@ def refusal_in(error: BaseException) -> RowcastError | None:
     Tasks fail in groups, and the neighbours of the one that failed are cancelled. What only the operator can correct is
     told first.
     """
-    leaves = tuple(_leaves(error))
+    leaves = tuple(_schema_refusal(leaf) or leaf for leaf in _leaves(error))
     refusals = [leaf for leaf in leaves if isinstance(leaf, RowcastError)]
     if not refusals or len(refusals) < len(leaves):
         return None
@@ -25,6 +28,13 @@ def crash_text(error: BaseException) -> str:
     where = "".join(traceback.format_exception(leaf)).rstrip()
     what = f"This is a fault in rowcast or in a pack ({type(leaf).__name__})"
     return f"{where}\nrowcast: {what}. Report it with the lines above."
+
+
+def _schema_refusal(error: BaseException) -> ConfigError | None:
+    """Give the refusal for a database that never had our tables: a command may be the first that looks at it."""
+    if getattr(error, "sqlstate", None) not in _NOT_THERE or "rowcast." not in str(error):
+        return None
+    return ConfigError("The database does not have rowcast's tables. Run 'rowcast migrate'.", code="config.schema")
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

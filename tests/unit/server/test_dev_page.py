@@ -21,7 +21,9 @@ def test_the_page_has_every_url_and_key_and_how_to_stop() -> None:
 
 def test_values_stand_in_one_column() -> None:
     lines = dev_page(HERE, example="x").splitlines()
-    starts = {line.index(value) for line in lines for value in (HERE.live_url, HERE.catcher_url) if line.endswith(value)}
+    starts = {
+        line.index(value) for line in lines for value in (HERE.live_url, HERE.catcher_url) if line.endswith(value)
+    }
 
     assert len(starts) == 1
 
