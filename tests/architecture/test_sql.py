@@ -128,8 +128,8 @@ def test_every_tenant_table_is_guarded_by_row_level_security() -> None:
 
 def test_every_function_with_the_owners_rights_pins_its_search_path() -> None:
     expect_none(
-        f"{at(path, line_of(text, found.start()))}: {found.group(1)} is security definer; add `set search_path = pg_catalog`"
+        f"{at(path, line_of(text, found.start()))}: {found.group(1)} is security definer; add `set search_path = pg_catalog, pg_temp`"
         for path, text in migrations().items()
         for found in re.finditer(r"create (?:or replace )?function (rowcast\.\w+)(.*?)\bas \$", text, re.DOTALL)
-        if "security definer" in found.group(2) and "set search_path" not in found.group(2)
+        if "security definer" in found.group(2) and "set search_path = pg_catalog, pg_temp" not in found.group(2)
     )

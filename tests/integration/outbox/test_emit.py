@@ -143,3 +143,38 @@ async def test_other_errors_of_the_driver_come_out_as_they_are(dsn: str) -> None
         with pytest.raises(asyncpg.InFailedSQLTransactionError):
             await emit(connection, Confirmed(order_id="o-1"), tenant_id="acme", catalogue=HERE)
     await connection.close()
+
+
+TIMES_NOBODY_CAN_READ = ["infinity", "-infinity", "4713-01-01 BC", "0001-01-01 00:00+14", "10000-01-01", "294276-12-31"]
+
+
+@pytest.mark.parametrize("occurred_at", TIMES_NOBODY_CAN_READ)
+async def test_a_time_that_the_relay_could_not_read_is_refused(database: Database, occurred_at: str) -> None:
+    text = "select rowcast.emit('acme', 'orders.confirmed', '{}', occurred_at => cast(:occurred_at::text as timestamptz))"
+
+    with pytest.raises(errors.InvalidInputError) as refused:
+        await database.fetch_one(parse_query("x", text), occurred_at=occurred_at)
+
+    assert refused.value.code == "input.occurred_at"
+    assert await count(database) == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "code"),
+    [
+        ("aggregate_type", "a" * 129, "input.aggregate_id"),
+        ("aggregate_id", "a" * 513, "input.aggregate_id"),
+        ("topic", "a" * 247, "input.event_topic"),
+        ("topic", "", "input.event_topic"),
+        ("topic", "orders:acme\n", "input.event_topic"),
+    ],
+)
+async def test_what_stands_beside_the_payload_is_bounded_too(
+    database: Database, field: str, text: str, code: str
+) -> None:
+    query = parse_query("x", f"select rowcast.emit('acme', 'orders.confirmed', '{{}}', {field} => :text::text)")
+
+    with pytest.raises(errors.InvalidInputError) as refused:
+        await database.fetch_one(query, text=text)
+
+    assert refused.value.code == code

@@ -29,7 +29,7 @@ grant usage on schema rowcast to rowcast_app;
 -- The tenant that this session speaks for; null where it speaks for all of them.
 create function rowcast.current_tenant() returns text
 language sql stable parallel safe
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$ select nullif(current_setting('rowcast.tenant_id', true), '') $$;
 
 -- A UUIDv7 of a given moment (RFC 9562): 48 bits of milliseconds, then the noise of a random UUID from its version on.
@@ -44,7 +44,7 @@ $$;
 -- The smallest UUID of a moment: the bound of a partition.
 create function rowcast.uuid7_floor(at timestamptz) returns uuid
 language sql immutable parallel safe
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
     select encode(
         substring(int8send((extract(epoch from at) * 1000)::bigint) from 3) || '\x00000000000000000000'::bytea,

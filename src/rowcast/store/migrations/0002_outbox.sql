@@ -44,7 +44,7 @@ create table rowcast.event_state_default partition of rowcast.event_state defaul
 
 create function rowcast.keep_published() returns trigger
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     if tg_op = 'DELETE' or old.status = 'published' or (old.status = 'dead' and new.status <> 'published') then
@@ -108,7 +108,7 @@ create function rowcast.emit_json(
     occurred_at timestamptz, traceparent text, topic text
 ) returns uuid
 language plpgsql security definer
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
@@ -138,6 +138,22 @@ begin
     end if;
     if id is not null and (get_byte(uuid_send(id), 6) >> 4) <> 7 then
         raise exception 'input.event_id: the event id % is not a UUIDv7; leave it out, or make one with rowcast.uuid7()', id
+            using errcode = 'RC400';
+    end if;
+    if octet_length(aggregate_type) > 128 or octet_length(aggregate_id) > 512 then
+        raise exception 'input.aggregate_id: an aggregate type has at most 128 bytes and an aggregate id 512; pass a shorter one'
+            using errcode = 'RC400';
+    end if;
+    if topic = '' or octet_length(topic) > 246 or topic ~ '[\x01-\x1f\x7f]' then
+        raise exception 'input.event_topic: the topic % must have 1 to 246 bytes and no control character', quote_literal(left(topic, 140))
+            using errcode = 'RC400';
+    end if;
+    if length(traceparent) > 512 then
+        traceparent := null; -- as W3C asks for what is no trace
+    end if;
+    -- A time without end, or of a year that other calendars do not have, would be written and then read by nobody.
+    if occurred_at < '0001-01-02 00:00+00' or occurred_at >= '9999-12-31 00:00+00' then
+        raise exception 'input.occurred_at: the time % is outside the years 1 to 9999; pass when it happened', occurred_at
             using errcode = 'RC400';
     end if;
     if size_bytes > 65536 then
@@ -190,7 +206,7 @@ create function rowcast.emit(
     occurred_at timestamptz default null, traceparent text default null, topic text default null
 ) returns uuid
 language sql security definer
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
     select rowcast.emit_json(tenant_id, event_type, payload::text::json, aggregate_type, aggregate_id, version, id,
                              occurred_at, traceparent, topic)
@@ -204,7 +220,7 @@ grant execute on function rowcast.emit_json, rowcast.emit, rowcast.uuid7, rowcas
 -- Callable by several at once. Where a long query is in the way it gives up after five seconds: call it again later.
 create function rowcast.make_partition(day date) returns void
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
 declare
@@ -241,7 +257,7 @@ $$;
 -- rowcast.archived_event_state_YYYYMMDD, or are dropped. The caller bounds its wait for locks; it needs all events for a moment.
 create function rowcast.detach_partition(day date, is_dropped boolean) returns text
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     first_id uuid := rowcast.uuid7_floor(day::timestamp at time zone 'utc');

@@ -89,7 +89,7 @@ create function rowcast.admit(
     hold_s double precision
 ) returns setof bigint
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 -- All joins here are of one batch with itself; the planner, who takes a batch for a single row, would loop over it.
 set enable_nestloop = off
 as $$
@@ -179,7 +179,7 @@ create function rowcast.call_forward(
     sink text, tenant_ids text[], keys text[], places integer[], reason text
 ) returns bigint
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
@@ -209,7 +209,7 @@ create function rowcast.enqueue(
     delay_s double precision default 0, max_attempts integer default 0
 ) returns bigint
 language plpgsql security definer
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
