@@ -1,6 +1,6 @@
-"""A relay in a process of its own, for tests that kill it: `python -m tests.integration.outbox.relay_process DSN`.
+"""A relay in a process of its own, for tests that kill it: `python -m tests.integration.outbox.relay_process DSN [FEED]`.
 
-It appends the id of every event that it tells to the file named by ROWCAST_TEST_TOLD_FILE.
+It appends the id of every event that it tells to the file named by ROWCAST_TEST_TOLD_FILE, and prints what interrupts it.
 """
 
 import asyncio
@@ -9,12 +9,13 @@ import sys
 from collections.abc import Sequence
 
 from rowcast.core.failpoint import FAILPOINTS_VARIABLE, failpoint_from
+from rowcast.core.telemetry import listening
 from rowcast.delivery.ledger import Ledger
-from rowcast.outbox.claim_feed import ClaimFeed
 from rowcast.outbox.feed import Routed
 from rowcast.outbox.options import RelayOptions
 from rowcast.outbox.relay import Relay
 from rowcast.store.pool import open_database
+from tests.contract.feeds import make_feed
 from tests.integration.outbox.events import Recorder
 
 
@@ -29,17 +30,20 @@ class Writer(Recorder):
         os.close(file)
 
 
-async def main(dsn: str) -> None:
+async def main(dsn: str, feed: str = "claim") -> None:
     async with open_database(dsn) as database:
         relay = Relay(
-            feed=ClaimFeed(dsn=dsn, lease_s=1.0, batch_size=20),
+            feed=make_feed(feed, dsn, lease_s=1.0, batch_size=20),
             handler=Writer(),
             database=database,
             ledger=Ledger(database=database),
             options=RelayOptions(failpoint=failpoint_from(os.environ.get(FAILPOINTS_VARIABLE))),
         )
-        await relay.run()
+        with listening(
+            lambda name, facts: print(name, dict(facts), flush=True) if name == "relay.interrupted" else None
+        ):
+            await relay.run()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(*sys.argv[1:]))
