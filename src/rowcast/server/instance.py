@@ -66,6 +66,7 @@ def shell_lines(instance: Instance) -> list[str]:
         "ROWCAST_WEBSOCKET_URL": instance.websocket_url,
         "ROWCAST_ANON_KEY": instance.anon_key,
         "ROWCAST_SERVICE_KEY": instance.service_key,
+        "ROWCAST_USER_TOKEN": instance.user_token,
         "ROWCAST_API_KEY": instance.api_key,
         "DATABASE_URL": instance.database_url,
     }
