@@ -1,8 +1,8 @@
 """`rowcast doctor`: each thing that must be so, whether it is, and what to do where it is not."""
 
 import resource
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
 
@@ -11,7 +11,7 @@ from rowcast.capture.watch import Watch
 from rowcast.core.clock import Clock
 from rowcast.core.errors import RowcastError
 from rowcast.store.migrate import OLDEST_POSTGRES, plan_migrations
-from rowcast.store.pool import Database, Row
+from rowcast.store.pool import Database
 from rowcast.store.sql import load_queries
 
 _SKEW_S = 2.0
@@ -34,17 +34,18 @@ async def examine(database: Database, *, watches: Sequence[Watch], clock: Clock)
     row = await database.fetch_one(load_queries("rowcast.server")["doctor"])
     assert row is not None  # the query has no `from`
     return (
-        _version(row),
-        _wal_level(row),
-        _slots(row),
-        _clock_skew(row, clock),
+        judge_version(row),
+        judge_wal_level(row),
+        judge_slots(row),
+        judge_clock(row, clock),
         await _schema(database),
         await _drift(database, watches),
-        _files(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
+        judge_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
     )
 
 
-def _version(row: Row) -> Finding:
+def judge_version(row: Mapping[str, Any]) -> Finding:
+    """Give whether the server is new enough."""
     number = int(row["version"])
     verdict: Verdict = "ok" if number >= OLDEST_POSTGRES else "fail"
     return Finding(
@@ -55,14 +56,16 @@ def _version(row: Row) -> Finding:
     )
 
 
-def _wal_level(row: Row) -> Finding:
+def judge_wal_level(row: Mapping[str, Any]) -> Finding:
+    """Give whether the log can be streamed."""
     if row["wal_level"] == "logical":
         return Finding("wal_level", "ok", "logical")
     fix = "Events are claimed instead of streamed, a little slower. Set wal_level = logical and restart PostgreSQL."
     return Finding("wal_level", "warn", row["wal_level"], fix)
 
 
-def _slots(row: Row) -> Finding:
+def judge_slots(row: Mapping[str, Any]) -> Finding:
+    """Give whether the replication slots are safe, for us and for the disk."""
     if row["lost_slots"]:
         return Finding(
             "replication slots",
@@ -78,7 +81,8 @@ def _slots(row: Row) -> Finding:
     return Finding("replication slots", "ok", f"at most {row['slot_bytes']} MB of log are kept")
 
 
-def _clock_skew(row: Row, clock: Clock) -> Finding:
+def judge_clock(row: Mapping[str, Any], clock: Clock) -> Finding:
+    """Give whether this machine's clock and the database's agree."""
     skew_s = abs((clock.now() - row["now"]).total_seconds())
     if skew_s <= _SKEW_S:
         return Finding("clock", "ok", f"{skew_s:.1f} s from the database's")
@@ -113,7 +117,8 @@ async def _drift(database: Database, watches: Sequence[Watch]) -> Finding:
     return Finding("watches", "ok", f"{len(watches)} declared, all installed")
 
 
-def _files(limit: int) -> Finding:
+def judge_files(limit: int) -> Finding:
+    """Give whether enough files may be open for many sockets."""
     if limit == resource.RLIM_INFINITY or limit >= _FILES:
         return Finding("open files", "ok", f"limit {limit}")
     return Finding("open files", "warn", f"limit {limit}", f"Each socket takes one. Raise it: ulimit -n {_FILES * 16}.")

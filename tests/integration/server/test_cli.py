@@ -1,0 +1,105 @@
+"""The command line as a whole: flags anywhere, no traceback for what a person does, silence for `| head`."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rowcast.server.cli import application
+from tests.integration.server.conftest import Command
+from tests.integration.server.processes import environment, started
+
+VERBS = (
+    "dev",
+    "serve",
+    "status",
+    "events",
+    "deliveries",
+    "dead-letters",
+    "psql",
+    "emit",
+    "replay",
+    "migrate",
+    "watch",
+    "doctor",
+)
+
+
+def test_the_version_is_printed(command: Command) -> None:
+    assert command("version", on=None).out.strip() == command("version", "--json", on=None).value["version"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself_and_takes_the_global_flags(command: Command, verb: str) -> None:
+    done = command(verb, "--help", on=None)
+
+    assert done.code == 0
+    assert all(flag in done.out for flag in ("--database", "--config", "--data"))
+
+
+def test_the_list_of_verbs_is_whole(command: Command) -> None:
+    named = {registered.name or "version" for registered in application.registered_commands}
+
+    assert named == {*VERBS, "version"}
+
+
+def test_global_flags_may_stand_before_the_verb_and_after_it(command: Command, dsn: str) -> None:
+    assert command("--database", dsn, "events", on=None).code == 0
+    assert command("events", "--database", dsn, on=None).code == 0
+    assert command("--database", "postgresql://nobody@127.0.0.1:1/x", "events").code == 0
+
+
+def test_no_words_print_the_help(command: Command) -> None:
+    done = command(on=None)
+
+    assert "Usage: rowcast" in done.out + done.err
+
+
+@pytest.mark.parametrize("verb", ["events", "status", "serve"])
+def test_ctrl_c_ends_a_command_that_waits_without_a_traceback(tmp_path: Path, verb: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/x"
+        with started(verb, "--database", url, folder=tmp_path) as process:
+            connection, _ = silent.accept()
+            process.signal(signal.SIGINT)
+            code, _, err = process.end()
+            connection.close()
+
+    assert code == 130
+    assert "Traceback" not in err
+
+
+def test_ctrl_c_while_it_loads_shows_no_traceback(tmp_path: Path) -> None:
+    with started("events", folder=tmp_path) as process:
+        time.sleep(0.15)
+        process.signal(signal.SIGINT)
+        code, _, err = process.end()
+
+    assert code in (130, -2, 3)
+    assert "rowcast" not in err or "Traceback" not in err
+
+
+def test_a_reader_that_goes_away_is_no_news(tmp_path: Path) -> None:
+    line = f"{sys.executable} -m rowcast config show --json | head -n 1"
+
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert done.stdout == "{\n"
+    assert done.stderr == ""
+
+
+def test_a_fault_of_ours_has_its_own_exit_code(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fault(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("rowcast.server.cli_keys.list_keys", fault)
+    done = command("keys", "list")
+
+    assert done.code == 70
+    assert "This is a fault in rowcast" in done.err

@@ -1,0 +1,85 @@
+"""What every command shares: the place it works on, and its arguments."""
+
+import io
+import sys
+import uuid
+from pathlib import Path
+
+import msgspec
+import pytest
+import typer
+
+from rowcast.core.errors import ConfigError, NotFoundError
+from rowcast.server.command import (
+    Place,
+    command_packs,
+    database_url,
+    narrowed,
+    parsed_json,
+    parsed_uuid,
+    run,
+    running_instance,
+)
+from rowcast.server.instance import write_instance
+from tests.integration.server.test_cli_look import instance
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_later_flag_wins_and_an_absent_one_changes_nothing() -> None:
+    place = Place(database_url="a", folder=Path("x"))
+
+    assert narrowed(place, database=None, config=None, data=None) == place
+    assert narrowed(place, database="b", config=None, data=Path("y")) == Place(database_url="b", folder=Path("y"))
+
+
+def test_the_database_is_the_setting_before_the_running_development_server(tmp_path: Path) -> None:
+    write_instance(tmp_path, instance("postgresql://dev/x", tmp_path))
+
+    assert database_url(Place(folder=tmp_path)) == "postgresql://dev/x"
+    assert database_url(Place(folder=tmp_path, database_url="postgresql://named/x")) == "postgresql://named/x"
+    with pytest.raises(ConfigError):
+        database_url(Place(folder=tmp_path / "nothing"))
+
+
+def test_the_sample_shop_is_declared_only_where_the_development_server_shows_it(tmp_path: Path) -> None:
+    here = instance("postgresql://dev/x", tmp_path)
+
+    write_instance(tmp_path, here)
+    without = command_packs(Place(folder=tmp_path))
+    write_instance(tmp_path, msgspec.structs.replace(here, is_sampled=True))
+
+    assert [pack.name for pack in without] == []
+    assert [pack.name for pack in command_packs(Place(folder=tmp_path))] == ["sample_shop"]
+    assert command_packs(Place(folder=tmp_path, database_url="postgresql://named/x")) == ()
+    assert running_instance(Place(folder=tmp_path / "nothing")) is None
+
+
+def test_json_is_read_from_the_word_a_file_or_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.json").write_text("[1]")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"[2]")))
+
+    assert (parsed_json("[0]"), parsed_json("@x.json"), parsed_json("-")) == ([0], [1], [2])
+    for text in ("{", "@none", ""):
+        with pytest.raises(typer.BadParameter):
+            parsed_json(text)
+
+
+def test_an_id_must_be_a_uuid() -> None:
+    assert parsed_uuid(str(uuid.UUID(int=7))) == uuid.UUID(int=7)
+    with pytest.raises(typer.BadParameter):
+        parsed_uuid("7")
+
+
+def test_a_refusal_in_a_group_becomes_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    async def command() -> None:
+        raise ExceptionGroup("tasks", [NotFoundError("There is no such thing.")])
+
+    with pytest.raises(typer.Exit) as ended:
+        run(Place(), command)
+
+    assert ended.value.exit_code == 4
+    assert capsys.readouterr().err == "rowcast: There is no such thing.\n         (input.not_found)\n"
