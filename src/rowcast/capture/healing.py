@@ -19,7 +19,7 @@ class Healing:
 
     def __init__(self, *, from_seq: int, last_seq: int, batch_size: int) -> None:
         """Take the stretch to read; see `begin_healing`."""
-        self._position = self._next_position = from_seq
+        self._position = self._next_position = max(from_seq, 1)
         self._last_seq = last_seq
         self._batch_size = batch_size
         self._queries = load_queries("rowcast.capture")

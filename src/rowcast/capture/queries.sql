@@ -43,7 +43,8 @@ returning c.fence, c.lsn is null or exists (select 1 from rowcast.feed_gap where
 -- Writes down how far the log is settled, if this process still leads; the row stays locked until the transaction ends.
 -- Gives how far the log is written: whatever was read before was committed before that.
 update rowcast.feed_cursor set lsn = coalesce(:lsn::text::pg_lsn, lsn), changed_at = clock_timestamp()
-where shard = -1 and fence = :fence returning pg_current_wal_insert_lsn()::text as written_lsn;
+where shard = -1 and fence = :fence
+returning pg_current_wal_insert_lsn()::text as written_lsn, pg_current_wal_flush_lsn()::text as flushed_lsn;
 
 -- name: events_with_state
 -- Which of some events were relayed beside the stream; a failed one comes again by the side lane.
@@ -107,3 +108,7 @@ select p.proname::text as function, obj_description(p.oid, 'pg_proc') as comment
        array(select t.tgname::text from pg_trigger t where t.tgfoid = p.oid and t.tgenabled <> 'D' order by t.tgname) as triggers
 from pg_proc p
 where p.pronamespace = 'rowcast'::regnamespace and p.proname like 'watch\_%' order by p.proname;
+
+-- name: log_positions
+-- How far the log is written, and how far of that is on disk.
+select pg_current_wal_insert_lsn()::text as written_lsn, pg_current_wal_flush_lsn()::text as flushed_lsn;

@@ -161,6 +161,8 @@ def _session_settings(lease_s: float) -> dict[str, str]:
     lease_ms, lease_whole_s = str(int(lease_s * 1000)), str(max(1, int(lease_s)))
     return {
         "application_name": "rowcast wal feed",
+        # What a crash takes back comes again, so nothing waits for the disk here; see unflushed.py.
+        "synchronous_commit": "off",
         "idle_in_transaction_session_timeout": lease_ms,
         "tcp_keepalives_idle": lease_whole_s,
         "tcp_keepalives_interval": lease_whole_s,

@@ -9,6 +9,7 @@ from rowcast.capture.healing import Healing, begin_healing
 from rowcast.capture.reading import Reading
 from rowcast.capture.replication import ReplicationStream
 from rowcast.capture.stream_frames import lsn_text, parse_lsn, wire_time
+from rowcast.capture.unflushed import Unflushed
 from rowcast.core.clock import Clock
 from rowcast.core.envelope import Envelope
 from rowcast.core.errors import StoreError, StoreUnavailableError
@@ -51,6 +52,7 @@ class WalSession:
         self._out: Batch | None = None
         self._fence = -1
         self._written_lsn = self._aside_lsn = 0
+        self._unflushed = Unflushed()
         self._measure_at_s = 0.0
 
     async def begin(self) -> None:
@@ -85,14 +87,15 @@ class WalSession:
         if row is None:
             raise taken_over()
         self._written_lsn = parse_lsn(row["written_lsn"])
+        self._stream.settle(self._unflushed.look(self._written_lsn, parse_lsn(row["flushed_lsn"])))
 
     def settled(self, batch: Batch) -> None:
-        """Go on behind a batch that has been committed, and let the server forget the log behind it."""
+        """Go on behind a batch that has been committed; once that commit is on disk, the server may forget the log behind it."""
         self._out, handed = None, batch.cursor
         if not isinstance(handed, Handed):
             return
         if handed.lsn is not None:
-            self._stream.settle(handed.lsn)
+            self._unflushed.add(handed.lsn)
             self.give_sign()
             return
         # The stream has these events, too: what was written up to here is looked up before it is handed out.
@@ -146,9 +149,20 @@ class WalSession:
         lsn = self._reading.settleable_lsn
         if events:
             return Batch(events, Handed(lsn=lsn))
-        # Nothing is out: what was read is settled, and where nothing waits, all that the server had to read for others.
-        self._stream.settle(max(lsn, self._stream.idle_lsn) if self._reading.is_empty else lsn)
+        await self._await_flush()
+        if self._unflushed.is_empty:
+            # Nothing is out: what was read is settled, and where nothing waits, all that the server had to read for others.
+            self._stream.settle(max(lsn, self._stream.idle_lsn) if self._reading.is_empty else lsn)
         return None
+
+    async def _await_flush(self) -> None:
+        """Ask the server how far it has written to disk, where a settled batch still waits for that."""
+        if self._unflushed.is_empty:
+            return
+        row = await self.connection.fetch_one(self._queries["log_positions"])
+        if row is not None:
+            self._stream.settle(self._unflushed.look(parse_lsn(row["written_lsn"]), parse_lsn(row["flushed_lsn"])))
+            self.give_sign()
 
     async def _fresh(self, events: tuple[Envelope, ...], before_lsn: int) -> tuple[Envelope, ...]:
         """Leave out what was relayed beside the stream, as long as the stream is where that may have been."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
@@ -63,14 +63,16 @@ async def collect(feed: WalFeed, count: int) -> list[Envelope]:
 async def opened(dsn: str, **values: Any) -> AsyncIterator[WalFeed]:
     """Give an open feed that gives its signs of life."""
     feed = WalFeed(dsn=dsn, **{"lease_s": 5.0, "batch_size": 100, **values})
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(feed.close)
-        async with asyncio.timeout(30):
-            await feed.open()
-        group = await stack.enter_async_context(asyncio.TaskGroup())
+    async with asyncio.TaskGroup() as group:
+        # As the relay does it: beside everything else, from before the feed is open.
         beat = group.create_task(feed.keep_alive(), name="test:keep_alive")
-        stack.callback(beat.cancel)
-        yield feed
+        try:
+            async with asyncio.timeout(30):
+                await feed.open()
+            yield feed
+        finally:
+            await feed.close()
+            beat.cancel()
 
 
 async def until(is_so: Callable[[], bool], *, patience_s: float = 20.0) -> None:

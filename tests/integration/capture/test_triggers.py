@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from rowcast.capture.triggers import unwatch_sql
+from rowcast.capture.triggers import unwatch_sql, watch_sql
 from rowcast.capture.watch import Watch
+from rowcast.core.errors import InvalidInputError
 from tests.integration.capture.watched import Application, described, install
 
 ORDERS = Watch(table="orders", topic="orders:{org_id}", columns=("id", "status", "total"))
@@ -343,6 +344,47 @@ async def test_a_value_in_the_side_storage_is_whole_in_both_records_without_full
     (updated,) = app.told()
 
     assert updated.record["body"] == updated.old_record["body"] == "abc" * 3000
+
+
+async def test_a_table_without_a_primary_key_is_watched_by_a_declared_key(app: Application, any_dsn: str) -> None:
+    app.run("create table lines (order_id integer, place integer, org_id text, amount integer)")
+    columns = ("order_id", "place", "amount")
+    with pytest.raises(InvalidInputError, match="primary key"):
+        await install(any_dsn, Watch(table="lines", topic="lines:{org_id}", columns=columns))
+    await install(any_dsn, Watch(table="lines", topic="lines:{org_id}", columns=columns, key=("order_id", "place")))
+
+    app.run("insert into lines values (7, 1, 'acme', 5), (7, null, 'acme', 5)")
+    app.run("update lines set amount = 6 where place = 1")
+
+    assert [each.aggregate_id for each in app.told()] == ["7,1", "7,", "7,1"]
+    assert app.warnings == []
+
+
+async def test_whole_old_rows_in_the_log_are_an_option_for_readers_of_raw_changes(
+    app: Application, any_dsn: str
+) -> None:
+    identity = "select relreplident from pg_class where oid = 'orders'::regclass"
+    table = await described(any_dsn, "orders")
+
+    app.run(watch_sql(ORDERS, table))
+    usual = app.run(identity)
+    app.run(watch_sql(ORDERS, table, is_replica_identity_full=True))
+
+    assert usual == [("d",)]
+    assert app.run(identity) == [("f",)]
+
+
+async def test_a_cascade_is_captured_on_the_table_where_it_ends(app: Application, any_dsn: str) -> None:
+    app.run(
+        "create table lines (id integer primary key, org_id text, order_id integer references orders on delete cascade)"
+    )
+    await install(any_dsn, Watch(table="lines", topic="lines:{org_id}", columns=("id", "order_id")))
+    app.run("insert into orders (id, org_id) values (1, 'acme')")
+    app.run("insert into lines values (5, 'acme', 1)")
+
+    app.run("delete from orders")
+
+    assert [each.event_type for each in app.told()] == ["lines.inserted", "lines.deleted"]
 
 
 async def test_only_the_events_that_were_asked_for_are_told_and_a_changed_watch_replaces_the_old(
