@@ -29,6 +29,8 @@ def session_settings(lease_s: float) -> dict[str, str]:
     lease_ms, lease_whole_s = str(int(lease_s * 1000)), str(max(1, int(lease_s)))
     return {
         "idle_session_timeout": lease_ms,
+        # A state that a crash of the server takes back is claimed again, so no batch waits for the disk.
+        "synchronous_commit": "off",
         "idle_in_transaction_session_timeout": lease_ms,
         "tcp_keepalives_idle": lease_whole_s,
         "tcp_keepalives_interval": lease_whole_s,
