@@ -9,6 +9,8 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from rowcast.server.http_connection import HttpConnection
+
 _HTTP_CLOSE_S = 2.0
 
 
@@ -21,7 +23,7 @@ class HttpProtocols:
         """Prepare for `application`, any ASGI 3 application."""
         self._config = Config(
             application,
-            http="httptools",
+            http=HttpConnection,
             ws="none",
             log_config=None,
             access_log=False,
