@@ -23,9 +23,9 @@ async def connections(dsn: str, count: int = CONNECTIONS) -> AsyncIterator[list[
             await connection.close()
 
 
-async def throughput(opened: list[asyncpg.Connection], work: Work, *, seconds: float) -> float:
+async def throughput(opened: list[asyncpg.Connection], work: Work, *, seconds: float, warm_up_s: float = 0.3) -> float:
     """Give how often `work` was done in a second, by all connections together, after a little warming up."""
-    await _loop(opened, work, min(0.3, seconds / 4))
+    await _loop(opened, work, warm_up_s)
     begun_at = time.perf_counter()
     done = await _loop(opened, work, seconds)
     return done / (time.perf_counter() - begun_at)

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-SECRET = "a-secret-for-benchmarks-0123456789abcdef"  # noqa: S105 - signs tokens of servers that live for seconds
+SECRET = "a-secret-for-benchmarks-0123456789abcdef"
+"""Signs the tokens of servers that live for seconds."""
 _START_S = 30.0
 _STOP_S = 20.0
 
