@@ -38,6 +38,7 @@ from rowcast.realtime.sink import RealtimeSink
 from rowcast.router.router import Router
 from rowcast.router.rule import built_in_rules
 from rowcast.server.plugins import options_of
+from rowcast.server.policy import egress_policy
 from rowcast.server.settings import Settings
 from rowcast.store.pool import Database, PoolSettings, open_database
 from rowcast.store.sql import load_queries
@@ -182,21 +183,10 @@ def worker_name() -> str:
     return f"{socket.gethostname()[:60]}:{os.getpid()}"
 
 
-def egress_policy(settings: Settings) -> Policy:
-    """Give what may be posted to."""
-    allowed = frozenset(_host_and_port(text) for text in settings.webhooks.allow_private)
-    return Policy(allow_http=settings.webhooks.allow_http, allowed=allowed)
-
-
 async def has_logical_wal(database: Database) -> bool:
     """Tell whether the server's write-ahead log can be streamed."""
     row = await database.fetch_one(load_queries("rowcast.server")["wal_level"])
     return row is not None and row["wal_level"] == "logical"
-
-
-def _host_and_port(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    return host.strip("[]"), int(port)
 
 
 def _pool(settings: Settings) -> PoolSettings:

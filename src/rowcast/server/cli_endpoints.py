@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from rowcast.core.clock import SystemClock
-from rowcast.server.app import egress_policy
 from rowcast.server.command import Json, Place, asked, command_database, loaded_settings, placed, run
 from rowcast.server.output import print_json, show_pairs, show_rows
+from rowcast.server.policy import egress_policy
 from rowcast.server.wire import shown, shown_all
 from rowcast.webhooks.table import EndpointDraft, EndpointTable
 

@@ -16,7 +16,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import Parameter
 from litestar.router import Router
 
-from rowcast.core.errors import AuthenticationError, LimitExceededError, RowcastError
+from rowcast.core.errors import AuthenticationError, InvalidInputError, LimitExceededError, RowcastError
 from rowcast.core.telemetry import tell
 from rowcast.server.keys import ApiKey, require_scope
 from rowcast.server.wire import GREATEST_ID, camel
@@ -95,6 +95,7 @@ def create_application(routes: Sequence[Router]) -> Litestar:
         exception_handlers={
             RowcastError: _on_refusal,
             HTTPException: _on_http_error,
+            RecursionError: _on_depth,
             Exception: _on_crash,
         },
         openapi_config=OpenAPIConfig(
@@ -109,6 +110,11 @@ def create_application(routes: Sequence[Router]) -> Litestar:
 
 def _on_refusal(_: Request[Any, Any, Any], error: RowcastError) -> Response[Problem]:
     return problem_response(error)
+
+
+def _on_depth(_: Request[Any, Any, Any], error: RecursionError) -> Response[Problem]:
+    """Give the answer for a body that is nested deeper than the reader can follow."""
+    return problem_response(InvalidInputError("The body is nested too deeply. Send it flatter.", code="input.not_json"))
 
 
 def _on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:

@@ -106,7 +106,9 @@ def _job_row(record: Any) -> dict[str, Any]:
 
 def _static(name: str) -> Response[bytes]:
     suffix = name[name.rfind(".") :]
-    file = resources.files("rowcast.observe.dashboard").joinpath("static", name)
-    if suffix not in _MEDIA_TYPES or "/" in name or not file.is_file():
+    # Looked up among the names there are: a name never becomes a path.
+    files = {file.name: file for file in resources.files("rowcast.observe.dashboard").joinpath("static").iterdir()}
+    file = files.get(name)
+    if suffix not in _MEDIA_TYPES or file is None:
         raise NotFoundException("There is no such file.")
     return Response(file.read_bytes(), media_type=_MEDIA_TYPES[suffix], headers=_SECURITY_HEADERS)

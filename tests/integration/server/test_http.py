@@ -95,6 +95,13 @@ async def test_a_body_that_is_no_request_is_refused(api: Running, body: bytes) -
     assert_problem(await api.client.post("/api/v1/events", headers=headers, content=body), 400, "input.invalid")
 
 
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 40_000], ids=["lists", "objects"])
+async def test_a_body_that_is_nested_too_deeply_is_the_callers_fault(api: Running, body: bytes) -> None:
+    headers = {**await api.key(), "content-type": "application/json"}
+
+    assert_problem(await api.client.post("/api/v1/events", headers=headers, content=body), 400, "input.not_json")
+
+
 async def test_a_field_that_nobody_knows_is_refused_by_its_name(api: Running) -> None:
     body = {"eventType": "a.b", "payload": {}, "tenantId": "acme", "tenannt": "acme"}
 

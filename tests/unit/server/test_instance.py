@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from rowcast.core.errors import NotFoundError
-from rowcast.server.instance import Instance, read_instance, remove_instance, write_instance
+from rowcast.server.instance import Instance, read_instance, remove_instance, shell_lines, write_instance
 
 HERE = Instance(
     pid=os.getpid(), api_url="http://a", websocket_url="ws://a", live_url="http://a/live", catcher_url="http://a/c",
@@ -55,3 +55,10 @@ def test_removing_twice_is_no_error(tmp_path: Path) -> None:
     remove_instance(tmp_path)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_shell_lines_are_quoted() -> None:
+    lines = shell_lines(msgspec.structs.replace(HERE, database_url="postgresql://a'b"))
+
+    assert "export ROWCAST_API_KEY=rk" in lines
+    assert "export DATABASE_URL='postgresql://a'\"'\"'b'" in lines

@@ -4,7 +4,18 @@ from datetime import UTC, datetime
 import pytest
 
 from rowcast.core import errors
-from rowcast.server.output import ExitCode, cell, exit_code, print_json, print_pairs, print_rows
+from rowcast.server.output import (
+    ExitCode,
+    cell,
+    exit_code,
+    plain_lines,
+    print_json,
+    print_pairs,
+    print_refusal,
+    print_rows,
+    show_pairs,
+    show_rows,
+)
 
 
 @pytest.mark.parametrize(
@@ -15,6 +26,7 @@ from rowcast.server.output import ExitCode, cell, exit_code, print_json, print_p
         (errors.StoreUnavailableError("x"), ExitCode.UNREACHABLE),
         (errors.PermissionDeniedError("x"), ExitCode.DENIED),
         (errors.InvalidInputError("x"), ExitCode.REFUSED),
+        (errors.UsageError("x"), ExitCode.CONFIG),
     ],
 )
 def test_each_kind_of_error_has_its_exit_code(error: errors.RowcastError, code: ExitCode) -> None:
@@ -55,3 +67,27 @@ def test_pairs_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
     print_pairs({"a": 1, "long": 2})
 
     assert capsys.readouterr().out == "a     1\nlong  2\n"
+
+
+def test_without_a_terminal_every_value_is_whole_and_each_row_one_line() -> None:
+    rows = [{"id": "x" * 200, "note": "a"}, {"id": "y", "note": "b\nc"}]
+
+    assert plain_lines(rows, ("id", "note")) == [f"{'id':<200}  note", f"{'x' * 200}  a", f"{'y':<200}  b·c"]
+
+
+def test_a_refusal_is_words_for_people_and_json_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    print_refusal("config.x", "Set it.", is_json=False)
+    people = capsys.readouterr()
+    print_refusal("config.x", "Set it.", is_json=True)
+    programs = capsys.readouterr()
+
+    assert (people.out, people.err) == ("", "rowcast: Set it.\n         (config.x)\n")
+    assert json.loads(programs.out) == {"error": {"code": "config.x", "detail": "Set it."}}
+
+
+def test_rows_and_pairs_are_json_where_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    show_rows([{"id": 1, "hidden": 2}], ("id",), empty="", is_json=True)
+    assert json.loads(capsys.readouterr().out) == {"data": [{"id": 1, "hidden": 2}]}
+
+    show_pairs({"id": 1}, is_json=True)
+    assert json.loads(capsys.readouterr().out) == {"id": 1}

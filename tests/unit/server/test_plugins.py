@@ -1,4 +1,5 @@
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -44,3 +45,19 @@ def test_the_options_of_all_packs_are_put_together(shop: ModuleType) -> None:
     other = Pack(name="other", tasks=("t3",))  # type: ignore[arg-type]
 
     assert options_of([shop.pack, other])["tasks"] == ("t1", "t2", "t3")
+
+
+def test_a_module_of_the_current_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pack_of_this_folder.py").write_text("from rowcast import Pack\npack = Pack(name='here')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+
+    assert [pack.name for pack in load_packs(["pack_of_this_folder"], installed=())] == ["here"]
+
+
+def test_packs_that_are_there_already_come_first_and_keep_their_names(shop: ModuleType) -> None:
+    first = Pack(name="first")
+
+    assert [pack.name for pack in load_packs(["a_shop_for_tests"], installed=(), beside=(first,))] == ["first", "shop"]
+    with pytest.raises(ConfigError):
+        load_packs(["a_shop_for_tests"], installed=(), beside=(Pack(name="shop"),))

@@ -119,3 +119,28 @@ def test_every_setting_can_be_shown() -> None:
     settings = load_settings(environment={}).settings
 
     assert all(isinstance(shown_value(settings, name), str) for name in leaf_names())
+
+
+@pytest.mark.parametrize("address", ["localhost", "host:", ":80", "host:port", "http://host:80", "a b:80"])
+def test_an_exception_of_outgoing_posts_is_a_host_and_a_port(address: str) -> None:
+    with pytest.raises(ConfigError, match=r"webhooks\.allow_private"):
+        load_settings({"webhooks.allow_private": [address]}, environment={})
+
+
+def test_what_status_env_gives_is_no_setting_and_no_fault() -> None:
+    assert load_settings(environment={"ROWCAST_API_URL": "http://a", "ROWCAST_ANON_KEY": "x"}).settings
+
+
+def test_a_process_without_a_role_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"server\.roles"):
+        load_settings({"server.roles": ()}, environment={})
+
+
+def test_watched_tables_come_as_tables_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "rowcast.toml"
+    file.write_text('[[watch]]\ntable = "a"\n[[watch]]\ntable = "b"\n')
+
+    loaded = load_settings(environment={}, file=file)
+
+    assert [table["table"] for table in loaded.settings.watch] == ["a", "b"]
+    assert loaded.origins["watch"] == "file"
