@@ -33,9 +33,9 @@ where locktype = 'relation' and mode = 'RowExclusiveLock' and granted
 -- The oldest pending events from a number on, of those shards whose own position they are past.
 -- The state is asked for row by row, so that the plan is a walk along `seq` that ends at the limit, whatever the statistics say.
 select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.payload,
-       e.traceparent, e.topic, e.shard
+       e.traceparent, e.topic, rowcast.shard_of(e.tenant_id, e.aggregate_type, e.aggregate_id) as shard
 from rowcast.event e
-where e.seq >= :from_seq and e.seq >= (:positions::bigint[])[e.shard + 1]
+where e.seq >= :from_seq and e.seq >= (:positions::bigint[])[rowcast.shard_of(e.tenant_id, e.aggregate_type, e.aggregate_id) + 1]
   and (select true from rowcast.event_state s where s.event_id = e.id) is null
 order by e.seq limit :limit;
 
@@ -44,15 +44,18 @@ order by e.seq limit :limit;
 select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.payload,
        e.traceparent, e.topic
 from rowcast.event e
-where e.seq >= :from_seq and e.seq < :until_seq and e.shard = any(:shards::smallint[]) and e.tenant_id <> all(:heavy::text[])
+where e.seq >= :from_seq and e.seq < :until_seq and e.tenant_id <> all(:heavy::text[])
+  and rowcast.shard_of(e.tenant_id, e.aggregate_type, e.aggregate_id) = any(:shards::smallint[])
   and (select true from rowcast.event_state s where s.event_id = e.id) is null
 order by e.seq limit :limit;
 
 -- name: newest_tenants
 -- Tenants of the newest events, without those that make the backlog.
 select distinct tenant_id
-from (select tenant_id, shard from rowcast.event where seq > :from_seq order by seq desc limit 5000) e
-where e.shard = any(:shards::smallint[]) and e.tenant_id <> all(:heavy::text[])
+from (
+    select tenant_id, aggregate_type, aggregate_id from rowcast.event where seq > :from_seq order by seq desc limit 5000
+) e
+where e.tenant_id <> all(:heavy::text[]) and rowcast.shard_of(e.tenant_id, e.aggregate_type, e.aggregate_id) = any(:shards::smallint[])
 limit :limit;
 
 -- name: events_of_tenants
@@ -64,7 +67,8 @@ cross join lateral (
     select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.payload,
            e.traceparent, e.topic
     from rowcast.event e
-    where e.tenant_id = asked.tenant_id and e.seq >= :from_seq and e.shard = any(:shards::smallint[])
+    where e.tenant_id = asked.tenant_id and e.seq >= :from_seq
+      and rowcast.shard_of(e.tenant_id, e.aggregate_type, e.aggregate_id) = any(:shards::smallint[])
       and (select true from rowcast.event_state s where s.event_id = e.id) is null
     order by e.seq limit :limit
 ) e
@@ -78,10 +82,10 @@ from (
     select event_id, next_attempt_at from rowcast.event_state
     where status = 'failed' and next_attempt_at <= clock_timestamp() order by next_attempt_at limit 10000
 ) s cross join lateral (
-    select id, seq, tenant_id, aggregate_type, aggregate_id, event_type, version, occurred_at, payload, traceparent, topic, shard
+    select id, seq, tenant_id, aggregate_type, aggregate_id, event_type, version, occurred_at, payload, traceparent, topic
     from rowcast.event where id = s.event_id limit 1
 ) e
-where e.shard = any(:shards::smallint[])
+where rowcast.shard_of(e.tenant_id, e.aggregate_type, e.aggregate_id) = any(:shards::smallint[])
 order by s.next_attempt_at, e.seq limit :limit;
 
 -- name: first_pending

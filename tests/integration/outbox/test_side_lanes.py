@@ -13,6 +13,9 @@ from rowcast.testing.fake_clock import FakeClock
 from tests.integration.outbox.events import emit, emit_some, is_in_order, session
 
 BATCH = 100
+_SHARD_OF = """
+    select rowcast.shard_of(tenant_id, aggregate_type, aggregate_id) from rowcast.event where id = $1
+"""
 
 
 @pytest_asyncio.fixture
@@ -140,7 +143,7 @@ async def test_only_events_of_the_feeds_own_shards_overtake(connection: Connecti
     await backlog(dsn, connection, lanes, 2_000)
     async with session(dsn) as driver:
         event_id = await emit(driver, tenant="small")
-        shard = await driver.fetchval("select shard from rowcast.event where id = $1", event_id)
+        shard = await driver.fetchval(_SHARD_OF, event_id)
     others = [each for each in range(64) if each != shard]
 
     assert await lanes.next_events(connection, shards=others) == ()
@@ -156,7 +159,7 @@ async def test_a_failed_event_comes_when_it_is_due_and_its_shard_is_ours(
             "insert into rowcast.event_state (event_id, status, next_attempt_at) values"
             " ($1, 'failed', now() - interval '1 s'), ($2, 'failed', now() + interval '1 h')", due, later,
         )  # fmt: skip
-        shard = await driver.fetchval("select shard from rowcast.event where id = $1", due)
+        shard = await driver.fetchval(_SHARD_OF, due)
 
     assert await lanes.next_events(connection, shards=[each for each in range(64) if each != shard]) == ()
     clock.tick(1.0)

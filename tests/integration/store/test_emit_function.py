@@ -270,6 +270,11 @@ async def test_a_state_is_never_deleted(database: Database, status: str) -> None
 async def test_the_events_of_one_aggregate_share_a_shard_and_keep_their_order(database: Database) -> None:
     ids = [await _emit(database, payload='{"id": "o1"}') for _ in range(5)]
 
-    rows = await database.fetch(parse_query("shards", "select id, shard from rowcast.event order by seq"))
+    rows = await database.fetch(
+        parse_query(
+            "shards",
+            "select id, rowcast.shard_of(tenant_id, aggregate_type, aggregate_id) as shard from rowcast.event order by seq",
+        )
+    )
     assert [row["id"] for row in rows] == ids
     assert len({row["shard"] for row in rows}) == 1
