@@ -37,7 +37,7 @@ insert into rowcast.feed_gap (reason) values (:reason);
 -- From now on only this process settles what the WAL feed hands out. No position yet means that the table was never read.
 update rowcast.feed_cursor c set fence = c.fence + 1, changed_at = clock_timestamp()
 where c.shard = -1
-returning c.fence, c.lsn is null or exists (select 1 from rowcast.feed_gap where healed_at is null) as is_gap;
+returning c.fence, c.lsn::text as lsn, c.lsn is null or exists (select 1 from rowcast.feed_gap where healed_at is null) as is_gap;
 
 -- name: move_cursor
 -- Writes down how far the log is settled, if this process still leads; the row stays locked until the transaction ends.

@@ -1,14 +1,15 @@
 """Batches that are committed but perhaps not on disk yet. Pure.
 
-The relay's own transactions do not wait for the disk (`synchronous_commit = off`): a batch that a crash of the server takes back
-simply comes again. But only while the slot still has it, so the log is let go of only when the commit is on disk.
+The relay's own transactions do not wait for the disk (`synchronous_commit = off`): a batch that a crash of the server
+takes back simply comes again. But only while the slot still has it, so the log is let go of only when the commit is
+on disk.
 """
 
 from collections import deque
 
 
 class Unflushed:
-    """Positions of the log in the order in which they were settled, each with the position that must be on disk first."""
+    """Settled positions of the log, in order, each with the position that must be on disk first."""
 
     __slots__ = ("_known", "_new", "_settled_lsn")
 

@@ -20,7 +20,7 @@ from rowcast.outbox.feed import Batch, Feed
 from rowcast.store.pool import Connection, connect
 
 _TIMEOUT_S = 30.0
-_LEADER_WAIT_S = 0.1
+_LEADER_WAIT_S = 0.05
 UNBOUNDED = "-1"
 
 

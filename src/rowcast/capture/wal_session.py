@@ -52,6 +52,7 @@ class WalSession:
         self._out: Batch | None = None
         self._fence = -1
         self._written_lsn = self._aside_lsn = 0
+        self._redelivered_lsn = 0
         self._unflushed = Unflushed()
         self._measure_at_s = 0.0
 
@@ -61,6 +62,8 @@ class WalSession:
         if row is None:
             raise StoreError("The cursor of the WAL feed is gone. Insert shard -1 into rowcast.feed_cursor again.")
         self._fence = row["fence"]
+        # What lies before this position may have been settled by an earlier leader whose acknowledgement was lost.
+        self._redelivered_lsn = parse_lsn(row["lsn"]) if row["lsn"] else 0
         if row["is_gap"]:
             self._healing = await begin_healing(self.connection, batch_size=self._batch_size)
 
@@ -90,7 +93,7 @@ class WalSession:
         self._stream.settle(self._unflushed.look(self._written_lsn, parse_lsn(row["flushed_lsn"])))
 
     def settled(self, batch: Batch) -> None:
-        """Go on behind a batch that has been committed; once that commit is on disk, the server may forget the log behind it."""
+        """Go on behind a batch that is committed; once that is on disk, the server may forget the log behind it."""
         self._out, handed = None, batch.cursor
         if not isinstance(handed, Handed):
             return
@@ -148,10 +151,11 @@ class WalSession:
             events = await self._fresh(events, before_lsn)
         lsn = self._reading.settleable_lsn
         if events:
-            return Batch(events, Handed(lsn=lsn))
+            is_new = before_lsn >= max(self._redelivered_lsn, self._aside_lsn) and self._healing is None
+            return Batch(events, Handed(lsn=lsn), is_new=is_new)
         await self._await_flush()
         if self._unflushed.is_empty:
-            # Nothing is out: what was read is settled, and where nothing waits, all that the server had to read for others.
+            # Nothing is out: what was read is settled, and where nothing waits, all that the server read for others.
             self._stream.settle(max(lsn, self._stream.idle_lsn) if self._reading.is_empty else lsn)
         return None
 

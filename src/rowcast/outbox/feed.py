@@ -15,11 +15,13 @@ class Batch(msgspec.Struct, frozen=True):
     """Committed events in the order in which they are to be told.
 
     The events of one aggregate are in `seq` order, and no other process has a batch with the same aggregate.
-    `cursor` means something to the feed that made the batch and to nobody else.
+    `cursor` means something to the feed that made the batch and to nobody else. `is_new`: none of the events has ever
+    been handed out before, so nobody needs to ask whether they are published already.
     """
 
     events: tuple[Envelope, ...]
     cursor: object = None
+    is_new: bool = False
 
 
 class Feed(Protocol):
@@ -87,12 +89,16 @@ class Routed(msgspec.Struct, frozen=True):
 
 
 class EventHandler(Protocol):
-    """What the relay calls for each batch: the router."""
+    """What the relay calls for each batch: the router. First `route`, then `tell`, then `expand`."""
 
     async def route(self, events: Sequence[Envelope]) -> Sequence[Routed]:
-        """Give what each event owes to whom, in order. A fault of one event is its `error`, never an exception."""
+        """Give what each event owes, in order, without asking the database. A fault of one event is its `error`."""
         ...
 
     async def tell(self, routed: Sequence[Routed]) -> None:
-        """Tell the live sinks, in order."""
+        """Tell the live sinks, in order: at once, before anybody looks up who else is meant."""
+        ...
+
+    async def expand(self, routed: Sequence[Routed]) -> Sequence[Routed]:
+        """Give the same with each durable thing's concrete targets. A fault of one event is its `error`."""
         ...

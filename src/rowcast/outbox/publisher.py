@@ -112,12 +112,13 @@ class Publisher:
     async def publish(self, feed: Feed, batch: Batch) -> tuple[Counts, int]:
         """Publish a batch and give what became of its events, and how many deliveries are owed now."""
         failpoint = self._options.failpoint
-        states = await self._states(batch.events)
+        states = {} if batch.is_new else await self._states(batch.events)
         fresh = to_be_routed(batch.events, states)
         failpoint("before_route")
         routed = await self._route(fresh)
         failpoint("before_tell")
         await self._handler.tell([each for each in routed if each.error is None])
+        routed = await self._expand(routed)
         failpoint("after_tell_before_settle")
         planned = self._planned(routed, states)
         async with feed.settling(batch) as connection:
@@ -145,6 +146,19 @@ class Publisher:
             if len(events) == 1:
                 return (Routed(events[0], error=f"{type(error).__name__}: {error}"),)
         return [each for event in events for each in await self._route((event,))]
+
+    async def _expand(self, routed: Sequence[Routed]) -> Sequence[Routed]:
+        """Have the targets named; where the handler breaks, event by event."""
+        if not routed:
+            return ()
+        try:
+            return await self._handler.expand(routed)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - task boundary: a poisonous event must not stop all others
+            if len(routed) == 1:
+                return (Routed(routed[0].event, error=f"{type(error).__name__}: {error}"),)
+        return [each for one in routed for each in await self._expand((one,))]
 
     def _planned(self, routed: Sequence[Routed], states: Mapping[uuid.UUID, Row]) -> list[NewState]:
         return [

@@ -49,13 +49,8 @@ class Router:
         return self._rules
 
     async def route(self, events: Sequence[Envelope]) -> Sequence[Routed]:
-        """Give what each event owes to whom, in order. A fault of one event is its `error`.
-
-        Raises:
-            StoreUnavailableError: `store.unavailable`, when a sink cannot look its targets up now; route again.
-        """
-        drafts = [self._draft(event) for event in events]
-        return await self._expanded(drafts)
+        """Give what each event owes, in order, as its rules say it. A fault of one event is its `error`."""
+        return [self._draft(event) for event in events]
 
     async def tell(self, routed: Sequence[Routed]) -> None:
         """Tell the live sinks, in order. A live sink that is broken holds nothing up: what is owed durably goes on.
@@ -70,6 +65,23 @@ class Router:
                     pairs[owed.sink].append((each.event, owed))
         for name, owing in pairs.items():
             await self._tell(self._live_sinks[name], owing)
+
+    async def expand(self, routed: Sequence[Routed]) -> Sequence[Routed]:
+        """Ask each sink once who is meant, and put the answers back event by event, in the order of the rules.
+
+        Raises:
+            StoreUnavailableError: `store.unavailable`, when a sink cannot look its targets up now: the batch comes
+                again.
+        """
+        places: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for index, draft in enumerate(routed):
+            for position, owed in enumerate(draft.durable):
+                places[owed.sink].append((index, position))
+        answers: dict[tuple[int, int], Sequence[Owed] | str] = {}
+        for name, spots in places.items():
+            pairs = [(routed[index].event, routed[index].durable[position]) for index, position in spots]
+            answers.update(zip(spots, await self._targets(self._sinks[name], pairs), strict=True))
+        return [_filled(draft, index, answers) for index, draft in enumerate(routed)]
 
     def _check_sinks(self) -> None:
         there = self._sinks.keys() | self._live_sinks.keys()
@@ -88,18 +100,6 @@ class Router:
             return Routed(event, error=f"{error.code}: {error}")
         live = tuple(each for each in owed if each.sink in self._live_sinks)
         return Routed(event, live, tuple(each for each in owed if each.sink not in self._live_sinks))
-
-    async def _expanded(self, drafts: list[Routed]) -> list[Routed]:
-        """Ask each sink once for all its pairs and put the answers back, event by event, in the order of the rules."""
-        places: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        for index, draft in enumerate(drafts):
-            for position, owed in enumerate(draft.durable):
-                places[owed.sink].append((index, position))
-        answers: dict[tuple[int, int], Sequence[Owed] | str] = {}
-        for name, spots in places.items():
-            pairs = [(drafts[index].event, drafts[index].durable[position]) for index, position in spots]
-            answers.update(zip(spots, await self._targets(self._sinks[name], pairs), strict=True))
-        return [_filled(draft, index, answers) for index, draft in enumerate(drafts)]
 
     async def _targets(self, sink: Sink, pairs: list[Pair]) -> Sequence[Sequence[Owed] | str]:
         try:

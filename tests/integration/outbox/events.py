@@ -88,6 +88,9 @@ class Recorder:
     async def tell(self, routed: Sequence[Routed]) -> None:
         self.told += [each.event for each in routed]
 
+    async def expand(self, routed: Sequence[Routed]) -> Sequence[Routed]:
+        return routed
+
     def _one(self, event: Envelope) -> Routed:
         error = self._error(event)
         return Routed(event, error=error) if error else Routed(event, durable=(Owed("webhooks", "endpoint"),))
