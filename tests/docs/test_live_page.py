@@ -16,16 +16,6 @@ STATE = "document.getElementById('connection').textContent"
 FIRST = "#events li:first-child summary"
 
 
-@pytest.fixture(scope="module")
-def quiet_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
-    """A development server that changes nothing by itself."""
-    require_chromium()
-    running = start_development(tmp_path_factory.mktemp("live"), "--no-traffic")
-    yield running
-    if running.process.poll() is None:
-        stop_development(running)
-
-
 @pytest.fixture
 def page(quiet_server: Development, tmp_path: Path) -> Iterator[Page]:
     """The live page, joined."""
