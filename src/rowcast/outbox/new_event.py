@@ -106,11 +106,17 @@ def _refuse_type_of_instance(options: EventOptions) -> None:
 
 def _check_options(options: EventOptions) -> None:
     event_id: object = options.get("id")
+    aggregate_id: object = options.get("aggregate_id")
     occurred_at = options.get("occurred_at")
     if event_id is not None and not (isinstance(event_id, uuid.UUID) and is_uuid7(event_id)):
         raise InvalidInputError(
             f"The event id {event_id} is not a UUIDv7. Leave it out, or make one with rowcast.uuid7() in SQL.",
             code="input.event_id",
+        )
+    if aggregate_id is not None and not (isinstance(aggregate_id, str) and "\0" not in aggregate_id):
+        raise InvalidInputError(
+            "The aggregate id must be a text without the character U+0000, which PostgreSQL does not keep.",
+            code="input.aggregate_id",
         )
     if occurred_at is not None and occurred_at.tzinfo is None:
         raise InvalidInputError("occurred_at has no time zone. Pass an aware datetime.", code="input.occurred_at")

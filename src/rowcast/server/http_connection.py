@@ -23,10 +23,10 @@ class HttpConnection(HttpToolsProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         """Take what uvicorn gives each of its protocols."""
         super().__init__(*args, **options)
-        # Between two requests the next head counts as begun.
+        # Between two requests the next head counts as begun; a turn is where a request begins or ends.
         self._head_bytes = 0
         self._is_in_head = True
-        self._requests = 0
+        self._turns = 0
         self._request_timer: asyncio.TimerHandle | None = None
         self._answer_timer: asyncio.TimerHandle | None = None
 
@@ -44,16 +44,15 @@ class HttpConnection(HttpToolsProtocol):
         """Read on; what comes after an end is thrown away."""
         if self.transport.is_closing():
             return
-        requests = self._requests
+        turns = self._turns
         super().data_received(data)
-        if self.transport.is_closing() or not self._is_in_head:
+        if self.transport.is_closing() or not self._is_in_head or turns != self._turns:
             return
         self._head_bytes += len(data)
+        # Bytes that begin no request would otherwise hold an idle connection for ever.
+        self._await_request()
         if self._head_bytes > HEAD_LIMIT_BYTES:
             self._refuse_head()
-        elif requests == self._requests:
-            # Bytes that begin no request would otherwise hold an idle connection for ever.
-            self._await_request()
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over."""
@@ -63,7 +62,7 @@ class HttpConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Give the request its time."""
         super().on_message_begin()
-        self._requests += 1
+        self._turns += 1
         self._await_request()
 
     def on_headers_complete(self) -> None:
@@ -77,6 +76,7 @@ class HttpConnection(HttpToolsProtocol):
         """Have the whole request."""
         super().on_message_complete()
         self._head_bytes, self._is_in_head = 0, True
+        self._turns += 1
         if self._request_timer is not None:
             self._request_timer.cancel()
             self._request_timer = None

@@ -78,6 +78,7 @@ def test_a_mapping_says_its_type() -> None:
         (Confirmed(order_id="o-1"), {"occurred_at": AT.replace(tzinfo=None)}, "input.occurred_at"),
         (Confirmed(order_id="o-1"), {"tenant_id": ""}, "input.tenant_missing"),
         (Confirmed(order_id="o-1"), {"tenant_id": "a:b"}, "input.tenant"),
+        (Confirmed(order_id="o-1"), {"aggregate_id": "a\0"}, "input.aggregate_id"),
     ],
 )
 def test_what_the_database_would_not_take_is_refused(event: Any, options: dict[str, Any], code: str) -> None:
