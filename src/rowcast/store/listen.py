@@ -29,6 +29,8 @@ async def listen(
     """
     settings = {
         "application_name": f"rowcast listen {channel}",
+        # What is said here is told at most once and never the only copy, so nobody waits for the disk.
+        "synchronous_commit": "off",
         "tcp_keepalives_idle": "10",
         "tcp_keepalives_interval": "5",
         "tcp_keepalives_count": "3",
