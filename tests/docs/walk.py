@@ -1,6 +1,7 @@
 """A reader who does what a page says, in a folder of their own: writes the files, types the commands, looks at what comes."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -78,6 +79,11 @@ class Reader:
             self._printed = self._run(block.text, block)
         self._last = block
 
+    def export(self, name: str, value: str) -> None:
+        """Make a variable known to everything that follows, in the place of a block that is not run."""
+        with self._exports.open("a", encoding="utf-8") as file:
+            file.write(f"export {name}={shlex.quote(value)}\n")
+
     def leave(self) -> None:
         """Stop what was left running."""
         for terminal in self._terminals.values():
@@ -97,6 +103,7 @@ class Reader:
 
     def _script(self, text: str) -> str:
         typed = text.replace("9000", self._port).replace("rowcast dev", "rowcast dev --port 0 --no-open")
+        typed = typed.replace("--port 7400", "--port 0")
         return f". '{self._exports}'\n{typed}\n"
 
     def _run(self, text: str, block: Block) -> str:

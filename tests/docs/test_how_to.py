@@ -1,0 +1,102 @@
+"""The how-to pages: their commands exist, their code runs, the metrics they name are told."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from rowcast.core.event import DECLARED
+from rowcast.server.cli import application
+
+from .page import blocks_of
+from .walk import Reader
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted(DOCS.rglob("*.md"))]
+WORDS = re.compile(r"(?:^|[`(])rowcast (.+?)(?:`|\)|$)", re.MULTILINE)
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    """Somebody with an empty folder."""
+    folder = tmp_path / "production"
+    folder.mkdir()
+    someone = Reader(folder, port=0)
+    yield someone
+    someone.leave()
+
+
+def commands_on(page: Path) -> list[list[str]]:
+    """Give the words of each `rowcast ...` that a page's blocks and code spans show, without comments and pipes."""
+    text = "\n".join(block.text for block in blocks_of(page) if block.language == "sh")
+    spans = re.findall(r"`(rowcast [a-z-][^`\n]*)`", page.read_text("utf-8"))
+    found = WORDS.findall(text) + [span.removeprefix("rowcast ") for span in spans]
+    return [shlex.split(re.split(r" (?:#|\||>|&&) ?|[\[\])]", words)[0].strip('"')) for words in found]
+
+
+def problem(words: list[str]) -> str | None:
+    """Give what is wrong with a command: an unknown verb or an unknown flag."""
+    command: Any = typer.main.get_command(application)
+    flags = {"--help", "--"} | flags_of(command)
+    for word in words:
+        if word.startswith("--") and word not in flags:
+            return f"no flag {word!r}"
+        if hasattr(command, "commands") and not word.startswith("-"):
+            if word not in command.commands:
+                return f"no verb {word!r}"
+            command = command.commands[word]
+            flags |= flags_of(command)
+    return None
+
+
+def flags_of(command: Any) -> set[str]:
+    """Give the flags that a command takes."""
+    return {flag for each in command.params for flag in (*each.opts, *each.secondary_opts)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_on_a_page_exists_with_its_flags(page: Path) -> None:
+    assert [(words, wrong) for words in commands_on(page) if (wrong := problem(words))] == []
+
+
+def test_an_unknown_verb_or_flag_would_be_noticed() -> None:
+    assert problem(["dead-letter"]) == "no verb 'dead-letter'"
+    assert problem(["replay", "--everything"]) == "no flag '--everything'"
+
+
+def test_the_page_about_production_works_as_it_stands(dsn: str, reader: Reader) -> None:
+    reader.export("ROWCAST_DATABASE__URL", dsn)
+
+    for block in blocks_of(DOCS / "how-to" / "run-in-production.md"):
+        reader.follow(block)
+
+
+def test_the_pack_on_its_page_is_a_pack(monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in ("_by_name", "_by_class", "_upcasters"):
+        monkeypatch.setattr(DECLARED, part, {})
+    block = next(block for block in blocks_of(DOCS / "how-to" / "write-a-pack.md") if block.language == "python")
+    names: dict[str, Any] = {"__name__": "billing"}
+
+    exec(compile(block.text, "billing.py", "exec"), names)
+
+    assert names["pack"].name == "billing"
+
+
+def test_the_metrics_to_watch_are_told() -> None:
+    told = (ROOT / "src" / "rowcast" / "observe" / "metrics.py").read_text("utf-8")
+    named = set(re.findall(r"`(rowcast_[a-z_]+)", (DOCS / "how-to" / "monitor.md").read_text("utf-8")))
+
+    assert len(named) == 5
+    assert {name for name in named if f'"{name}"' not in told} == set()
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda page: str(page.name))
+def test_every_link_of_a_page_outside_the_site_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text("utf-8"))
+
+    assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
