@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from rowcast.server.embedded import EmbeddedPostgres
 from tests.reliability.ledger_nodes import Node
 
+PATIENCE_S = 90.0
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -103,20 +105,16 @@ class Faults:
             time.sleep(0.001)
 
     def _victim(self, roles: tuple[str, ...]) -> Node:
-        return self._leader() if roles == ("leader",) else self._longest_lived(roles)
+        """Wait for a process that is at work. Never a frozen one: that must wake up and meet its fence."""
+        give_up_at = time.monotonic() + PATIENCE_S
+        while not (found := self._at_work(roles)):
+            assert time.monotonic() < give_up_at, f"no {' or '.join(roles)} came to work in {PATIENCE_S} s"
+            self._wait_until(time.monotonic() + 0.1)
+        return self._noise.choice(found)
 
-    def _longest_lived(self, roles: tuple[str, ...]) -> Node:
-        """Give one of the three that have run longest: a process killed while it still imports proves nothing.
-
-        Never a frozen one: that must wake up and meet its fence.
-        """
-        awake = sorted(
-            (node for node in self._nodes if node.role in roles and not node.is_frozen),
-            key=lambda node: node.started_at,
-        )
-        return self._noise.choice(awake[:3] if len(roles) > 1 else awake[:1])
-
-    def _leader(self) -> Node:
-        """Give the relay that has opened its feed last: of the WAL feed, the one that leads."""
-        relays = [node for node in self._nodes if node.role == "relay" and not node.is_frozen]
-        return max(relays, key=lambda node: str((node.said("feed.opened") or {}).get("timestamp", "")))
+    def _at_work(self, roles: tuple[str, ...]) -> list[Node]:
+        """Give the one that leads, or the two at work that have run longest."""
+        if roles == ("leader",):
+            return [node for node in self._nodes if node.role == "relay" and node.leads][:1]
+        ready = [node for node in self._nodes if node.role in roles and node.is_at_work]
+        return sorted(ready, key=lambda node: node.started_at)[:2]

@@ -3,7 +3,7 @@
 A socket that misses something cannot judge the order in which it was told; this file can. The line is written before the
 sockets are told, so whatever they saw is in it.
 
-usage: python -m tests.reliability.ledger_node serve ...
+Imported by `ledger_nursery`, whose forks call `run`.
 """
 
 import asyncio
@@ -31,6 +31,7 @@ async def noted_tell(sink: RealtimeSink, owed: Sequence[tuple[Envelope, Owed]]) 
     await _tell(sink, owed)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Be `rowcast`, with the words in `sys.argv`."""
     RealtimeSink.tell = noted_tell  # type: ignore[method-assign]
     main()

@@ -28,6 +28,7 @@ def _assert_that_it_was_a_test(report: Mapping[str, Any]) -> None:
     assert report["freezes"] >= 3
     assert min(report["committed"][way] for way in WAYS) >= LEAST_OF_EACH_WAY
     assert report["aborted"] > 0
+    assert report["logged"]["feed.opened"] >= 10, "events changed hands too seldom"
     committed = sum(report["committed"].values())
     assert report["arrived"]["webhooks"] + report["dead"] >= committed
     # Sockets are told once: what they missed while the bus had no database is not told again.

@@ -27,6 +27,7 @@ from tests.reliability import ledger_audit
 from tests.reliability.ledger_check import TOLD, Arrived, Expected, Report, Written, compare
 from tests.reliability.ledger_faults import Faults, Schedule
 from tests.reliability.ledger_nodes import ROOT, Node, read_logs
+from tests.reliability.ledger_nursery import Nursery
 from tests.reliability.ledger_producer import TENANTS
 from tests.reliability.ledger_sinks import Arrivals, SocketListener, WebhookReceiver
 
@@ -80,8 +81,9 @@ class _Stage:
             receiver = stack.enter_context(WebhookReceiver(self.arrivals, self.run.receiver_wait_s))
             environment = _environment(self.run, self.dsn, self.folder, receiver.port)
             _prepare(self.dsn, environment, receiver.port)
+            nursery = stack.enter_context(Nursery(environment))
             stack.callback(self._stop_nodes)
-            self._start_nodes(environment)
+            self._start_nodes(nursery)
             self._listen(stack)
             faults = Faults(self.nodes[1:], self.server, self.loop, self.run.seed)
             with _producing(self.dsn, self.folder, self.run.pause_s):
@@ -91,19 +93,19 @@ class _Stage:
                 node.wait_for("bus.connected")
             drained = ledger_audit.drain(self.dsn, patience_s=2 * LEASE_S, limit_s=DRAIN_S)
             time.sleep(0.5)
-        exits = self._stop_nodes()
+            exits = self._stop_nodes()
         return self._report(faults, drained, exits)
 
-    def _start_nodes(self, environment: dict[str, str]) -> None:
+    def _start_nodes(self, nursery: Nursery) -> None:
         roles = ["gateway", *["relay"] * self.run.relays, *["delivery"] * self.run.workers]
-        self.nodes += [Node(role, number, environment, self.folder) for number, role in enumerate(roles)]
+        self.nodes += [Node(role, number, nursery, self.folder) for number, role in enumerate(roles)]
 
     def _listen(self, stack: ExitStack) -> None:
         url = f"ws://127.0.0.1:{self.nodes[0].wait_for('server.listening')['port']}/realtime/v1"
         for tenant in TENANTS:
             token = sign_token({"role": "authenticated", "tenant_id": tenant, "exp": int(time.time()) + 3600}, SECRET)
             listener = stack.enter_context(SocketListener(url, token, tenant, self.arrivals))
-            assert listener.joined.wait(timeout=30), f"the socket of {tenant} could not join"
+            assert listener.joined.wait(timeout=90), f"the socket of {tenant} could not join"
 
     def _is_enough(self) -> bool:
         if not self.run.least_events:
