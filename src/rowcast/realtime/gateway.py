@@ -29,6 +29,7 @@ TENANT_PARAMETER = "tenant_id"
 
 _NOT_FOUND = Refused(404, "There is no socket at this address; use /socket/websocket or /realtime/v1/websocket")
 _HEAD_TOO_BIG = Refused(431, f"The request head is over {HEAD_LIMIT_BYTES} bytes")
+_NOT_WELCOME = Refused(403, "Pages of this origin may not open a socket here")
 _STOPPING = Refused(503, "Realtime is restarting, please standby")
 
 
@@ -43,7 +44,7 @@ class GatewayLimits(msgspec.Struct, frozen=True):
 class Gateway:
     """Makes the protocol of each new connection: `loop.create_server(gateway, ...)`."""
 
-    __slots__ = ("authorizer", "http_protocol_factory", "hub", "limits")
+    __slots__ = ("authorizer", "http_protocol_factory", "hub", "is_welcome", "limits")
 
     def __init__(
         self,
@@ -52,12 +53,17 @@ class Gateway:
         authorizer: Authorizer,
         http_protocol_factory: Callable[[], asyncio.Protocol],
         limits: GatewayLimits | None = None,
+        is_welcome: Callable[[str, str], bool] | None = None,
     ) -> None:
-        """Hand sockets to `hub` and everything else to protocols of `http_protocol_factory`."""
+        """Hand sockets to `hub` and everything else to protocols of `http_protocol_factory`.
+
+        `is_welcome` tells from the headers Host and Origin whether a socket may be opened; without it, always.
+        """
         self.hub = hub
         self.authorizer = authorizer
         self.http_protocol_factory = http_protocol_factory
         self.limits = limits or GatewayLimits()
+        self.is_welcome = is_welcome or (lambda host, origin: True)
 
     def __call__(self) -> asyncio.Protocol:
         """Give the protocol of a new connection."""
@@ -155,6 +161,8 @@ class Sniffer(asyncio.Protocol):
         self._start(upgrade, claims, rest)
 
     def _claims(self, upgrade: Upgrade) -> Claims | Refused:
+        if not self._gateway.is_welcome(upgrade.host, upgrade.origin):
+            return _NOT_WELCOME
         found = self._gateway.authorizer.check(upgrade.token, now=self._gateway.hub.clock.now())
         if isinstance(found, Refusal):
             return Refused(401, found.upgrade_text)

@@ -19,11 +19,13 @@ _QUERY_FIELDS_LIMIT = 64
 
 
 class Upgrade(msgspec.Struct, frozen=True):
-    """A request for a socket: the answer to its key, the parameters of its address, and its token."""
+    """A request for a socket: the answer to its key, the parameters of its address, its token, and where it is from."""
 
     accept: str
     parameters: dict[str, str]
     token: str
+    host: str = ""
+    origin: str = ""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -65,7 +67,8 @@ def read_upgrade(head: bytes) -> Upgrade | Refused:
     token = unquote(headers["x-api-key"]) if "x-api-key" in headers else parameters.get("apikey", "")
     if not token.strip():
         return Refused(HTTPStatus.UNAUTHORIZED, "API key is missing")
-    return Upgrade(_accept(key), parameters, token.strip())
+    host, origin = headers.get("host", ""), headers.get("origin", "")
+    return Upgrade(_accept(key), parameters, token.strip(), host, origin)
 
 
 def accepted(upgrade: Upgrade) -> bytes:

@@ -17,6 +17,7 @@ from rowcast.realtime.messages import EMPTY_OBJECT, Broadcast, Frame, Ref, Topic
 from rowcast.realtime.protocol import WIRE_PREFIX
 
 CHANNELS_LIMIT = 100
+BINDINGS_LIMIT = 100
 PAYLOAD_LIMIT_BYTES = 3_000_500
 JOIN_REFUSAL_DELAY_S = 5.0
 _HEARTBEAT_TOPIC = "phoenix"
@@ -144,6 +145,9 @@ class Session:
             return fault
         if len(self.channels) >= CHANNELS_LIMIT:
             return "ChannelRateLimitReached: Too many channels"
+        if len(request.postgres_changes) > BINDINGS_LIMIT:
+            # Each is answered by a message of its own: without a bound one frame of a client would become a million.
+            return f"TooManyBindings: A channel may ask for {BINDINGS_LIMIT} postgres_changes at most"
         claims = self._claims(request.access_token, now)
         if isinstance(claims, Refusal):
             return claims.reason

@@ -29,6 +29,7 @@ from rowcast.server.dev_page import dev_page
 from rowcast.server.embedded import EmbeddedPostgres
 from rowcast.server.instance import Instance, remove_instance, write_instance
 from rowcast.server.keys import SCOPES, keep_key
+from rowcast.server.local_only import is_local
 from rowcast.server.parts import api_routes, health_watch, told
 from rowcast.server.plugins import load_packs
 from rowcast.server.ports import bind
@@ -92,7 +93,7 @@ async def _serve(
     shown = dev_routes(config=_live_config(instance), catcher=catcher, history=History(database=app.database))
     authorizer = Authorizer(secret=DEVELOPMENT_JWT_SECRET, tenant_claim=app.settings.auth.tenant_claim)
     routes = (*api_routes(app, health=health, metrics=metrics), shown)
-    server = Server(app, health=health, listener=listener, authorizer=authorizer, routes=routes)
+    server = Server(app, health=health, listener=listener, authorizer=authorizer, routes=routes, is_welcome=is_local)
     duties = [health_watch(app, health=health, metrics=metrics).run]
     if options.is_sampled and options.is_moving:
         duties.append(lambda: run_shop(app.database, noise=random.random))

@@ -47,16 +47,21 @@ class Problem(msgspec.Struct, frozen=True):
     code: str
 
 
+def problem_of(error: RowcastError) -> Problem:
+    """Give the body that tells `error` to the caller."""
+    title = type(error).__name__.removesuffix("Error")
+    return Problem(_DOCS + error.code, title, error.http_status, str(error), error.code)
+
+
 def problem_response(error: RowcastError) -> Response[Problem]:
     """Give the answer that tells `error` to the caller."""
-    title = type(error).__name__.removesuffix("Error")
     headers = {}
     if isinstance(error, LimitExceededError):
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     if isinstance(error, AuthenticationError):
         headers["www-authenticate"] = "Bearer"
     return Response(
-        Problem(_DOCS + error.code, title, error.http_status, str(error), error.code),
+        problem_of(error),
         status_code=error.http_status,
         media_type="application/problem+json",
         headers=headers,

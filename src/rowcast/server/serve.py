@@ -25,6 +25,7 @@ from rowcast.realtime.authorize import Authorizer
 from rowcast.realtime.gateway import Gateway
 from rowcast.server.app import App
 from rowcast.server.http import create_application
+from rowcast.server.local_only import LocalOnly, Welcome
 from rowcast.server.vitals import Vitals
 from rowcast.server.web import HttpProtocols, listening
 
@@ -44,13 +45,15 @@ class Server:
         listener: socket.socket | None,
         authorizer: Authorizer | None,
         routes: Sequence[Routes],
+        is_welcome: Welcome | None = None,
     ) -> None:
-        """Keep the parts; nothing starts before `run`."""
+        """Keep the parts; nothing starts before `run`. Without `is_welcome` every host and origin is served."""
         self._app = app
         self._health = health
         self._listener = listener
         self._authorizer = authorizer
         self._routes = routes
+        self._is_welcome = is_welcome
         self._stopping = asyncio.Event()
         self._vitals = Vitals(health=health, clock=app.clock, is_bus_connected=app.is_bus_connected)
 
@@ -83,12 +86,13 @@ class Server:
         hub = self._app.hub
         if hub is None or self._listener is None or self._authorizer is None:
             return
-        http = HttpProtocols(create_application(self._routes))
+        application = create_application(self._routes)
+        http = HttpProtocols(LocalOnly(application, self._is_welcome) if self._is_welcome else application)
         await http.open()
         doors.push_async_callback(http.close)
         await hub.open()
         doors.push_async_callback(hub.close, "Server is restarting")
-        gateway = Gateway(hub=hub, authorizer=self._authorizer, http_protocol_factory=http)
+        gateway = Gateway(hub=hub, authorizer=self._authorizer, http_protocol_factory=http, is_welcome=self._is_welcome)
         await doors.enter_async_context(listening(self._listener, gateway))
         host, port = self._listener.getsockname()[:2]
         tell("server.listening", host=host, port=port)

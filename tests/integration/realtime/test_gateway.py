@@ -168,3 +168,13 @@ async def test_a_hub_that_closes_refuses_new_sockets() -> None:
             head = await client.upgrade(f"{SOCKET}?apikey={token()}")
 
         assert head.startswith(b"HTTP/1.1 503 ")
+
+
+async def test_a_page_that_is_not_welcome_opens_no_socket() -> None:
+    async with serving() as server:
+        server.gateway.is_welcome = lambda host, origin: (host, origin) == ("localhost", "")
+        for extra, status in (("", b"101"), ("Origin: https://evil.example\r\n", b"403")):
+            async with raw_connection(server.port) as client:
+                await client.write(request(f"{SOCKET}?apikey={token()}", extra=extra))
+                async with asyncio.timeout(10):
+                    assert (await client.reader.readline()).split(b" ")[1] == status

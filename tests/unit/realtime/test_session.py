@@ -321,5 +321,10 @@ def test_changes_are_echoed_with_ids_and_then_refused_by_a_system_message() -> N
     assert "[event: INSERT, schema: public, table: x, filter: nil]" in shown(effects[2])[4]["message"]
 
 
+def test_a_join_that_asks_for_a_million_changes_is_refused_in_one_message() -> None:
+    assert "TooManyBindings" in refusal(join(session(), {"config": {"postgres_changes": [{}] * 101}}))
+    assert len(join(session(), {"config": {"postgres_changes": [{}] * 100}})) == 102
+
+
 def test_presence_is_answered_with_an_error_and_not_with_silence() -> None:
     assert shown(say(joined(), "presence", {"event": "track", "payload": {}})[0])[4]["status"] == "error"
