@@ -27,6 +27,7 @@ from rowcast.server.routes_deliveries import delivery_routes
 from rowcast.server.routes_endpoints import endpoint_routes
 from rowcast.server.routes_events import event_routes
 from rowcast.server.routes_health import health_routes
+from rowcast.server.routes_outbox import outbox_routes
 from rowcast.server.settings import Settings
 
 # Says at each restart of the database that each connection could not be restored; the rooms tell of that themselves.
@@ -84,6 +85,7 @@ def api_routes(app: App, *, health: Health, metrics: Metrics) -> Sequence[Routes
     return (
         health_routes(health=health, exposition=metrics.exposition),
         event_routes(app=app, table=EventTable(database=app.database), find_key=finder),
+        outbox_routes(relay=app.relay, find_key=finder),
         delivery_routes(history=History(database=app.database), find_key=finder),
         dead_letter_routes(dead_letters=DeadLetters(database=app.database), find_key=finder),
         endpoint_routes(table=app.endpoints, find_key=finder),

@@ -1,4 +1,4 @@
-"""What may be posted to, as the settings say. Pure."""
+"""What may be posted to, as the settings say."""
 
 from rowcast.egress.guard import Policy
 from rowcast.server.settings import Settings

@@ -11,6 +11,8 @@ from rowcast.server.keys import named_tenant
 from rowcast.server.wire import shown, shown_all
 from rowcast.webhooks.table import EndpointDraft, EndpointTable
 
+Most = Annotated[int, Parameter(ge=1, le=250)]
+
 
 class EndpointRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """What a caller says about an endpoint. `eventTypes` absent or null means every type."""
@@ -36,10 +38,7 @@ def endpoint_routes(*, table: EndpointTable, find_key: KeyFinder) -> Router:
 
     @get("/", guards=may_read)
     async def list_endpoints(
-        request: Request[Any, Any, Any],
-        tenant_id: TenantQuery = None,
-        after: str = "",
-        limit: Annotated[int, Parameter(ge=1, le=250)] = 50,
+        request: Request[Any, Any, Any], tenant_id: TenantQuery = None, after: str = "", limit: Most = 50
     ) -> dict[str, Any]:
         """List a tenant's endpoints, oldest first."""
         endpoints = await table.page(named_tenant(request.state["key"], tenant_id), after=after, most=limit)

@@ -1,4 +1,4 @@
-"""HTTP: emit an event, look at events, and run one drain of the outbox."""
+"""HTTP: emit an event, and look at events."""
 
 import uuid
 from datetime import datetime
@@ -8,8 +8,7 @@ import msgspec
 from litestar import Request, Router, get, post
 from litestar.params import Parameter
 
-from rowcast.core.errors import ConflictError, NotFoundError
-from rowcast.outbox.drain import Drained
+from rowcast.core.errors import NotFoundError
 from rowcast.outbox.emit import emit
 from rowcast.outbox.table import EventFilter, EventTable, Status, StoredEvent
 from rowcast.server.app import App
@@ -30,7 +29,7 @@ class EmitRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fi
 
 
 def event_routes(*, app: App, table: EventTable, find_key: KeyFinder) -> Router:
-    """Give the routes under /api/v1 that emit, look and drain."""
+    """Give the routes under /api/v1 that emit and look."""
     may_read, may_write = [needs("events:read", find_key)], [needs("events:write", find_key)]
 
     @post("/events", guards=may_write, status_code=202)
@@ -67,14 +66,7 @@ def event_routes(*, app: App, table: EventTable, find_key: KeyFinder) -> Router:
             raise NotFoundError("There is no such event for this API key.")
         return found
 
-    @post("/outbox/publish", guards=[needs("outbox:publish", find_key)], status_code=200)
-    async def publish() -> Drained:
-        """Publish what is pending now and say what came of it."""
-        if app.relay is None:
-            raise ConflictError("This node has no relay. Ask a node with the role relay.", code="input.no_relay")
-        return await app.relay.drain()
-
-    return Router("/api/v1", route_handlers=[emit_event, list_events, read_event, publish], tags=["events"])
+    return Router("/api/v1", route_handlers=[emit_event, list_events, read_event], tags=["events"])
 
 
 def _options(data: EmitRequest) -> dict[str, Any]:

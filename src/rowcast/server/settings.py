@@ -56,9 +56,6 @@ class ServerSettings(_Section):
     shutdown_grace_s: float = Field(
         default=10.0, ge=0, le=600, description="how long SIGTERM lets work in flight finish"
     )
-    public_url: str | None = Field(
-        default=None, description="how the outside reaches this server, for links and examples"
-    )
 
 
 class AuthSettings(_Section):

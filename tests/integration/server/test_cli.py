@@ -1,5 +1,6 @@
 """The command line as a whole: flags anywhere, no traceback for what a person does, silence for `| head`."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rowcast.server.cli import application
+from rowcast.server.output import ExitCode
 from tests.integration.server.conftest import Command
 from tests.integration.server.processes import environment, started
 
@@ -103,3 +105,29 @@ def test_a_fault_of_ours_has_its_own_exit_code(command: Command, monkeypatch: py
 
     assert done.code == 70
     assert "This is a fault in rowcast" in done.err
+
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
+
+
+def test_the_page_of_exit_codes_says_what_the_code_says() -> None:
+    rows = re.findall(r"^\| (\d+) \| `([A-Z_]+)` \|", PAGE.read_text("utf-8"), re.MULTILINE)
+
+    assert [(int(number), name) for number, name in rows] == [(code.value, code.name) for code in ExitCode]
+
+
+def test_the_page_of_verbs_lists_every_verb_with_its_own_flags(command: Command) -> None:
+    rows = dict(
+        re.findall(r"^\| `([a-z -]+?)(?: \[?[A-Z].*?)?` \| [^|]+ \| ([^|]*) \|", PAGE.read_text("utf-8"), re.MULTILINE)
+    )
+    groups = {"config": ("show",), "endpoints": ("create", "list", "delete"), "keys": ("create", "list", "revoke")}
+    verbs = {*VERBS, "version", *(f"{group} {verb}" for group, named in groups.items() for verb in named)}
+
+    assert rows.keys() == verbs
+    for verb, flags in rows.items():
+        options = set(
+            re.findall(r"^  (?:-\w, )?(--[a-z-]+)", command(*verb.split(), "--help", on=None).out, re.MULTILINE)
+        )
+        own = options - {"--database", "--config", "--data", "--help"}
+        opposite = {"--no-sample": "--sample", "--no-traffic": "--traffic", "--no-open": "--open"}
+        assert {opposite.get(flag, flag) for flag in re.findall(r"--[a-z-]+", flags)} == own, verb

@@ -1,7 +1,9 @@
 """Who may call, how each error looks, and that nothing of another tenant shows."""
 
+import re
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -178,3 +180,19 @@ async def test_a_text_that_no_database_takes_finds_nothing(api: Running, query: 
 
     assert reply.status_code in (200, 400), reply.text
     assert reply.json().get("data", []) == []
+
+
+async def test_the_page_about_http_lists_every_route_with_its_scope(api: Running) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "http.md").read_text("utf-8")
+    documented = set(re.findall(r"^\| ([A-Z]+) \| `(/[^`]*)` \| (?:`([a-z:]+)`|–) \|", page, re.MULTILINE))
+    paths = (await api.client.get("/api/openapi.json")).json()["paths"]
+    guarded = {
+        (method, re.sub(r"/[^/]*\d[^/]*(?=/|$)", "/{}", path.removeprefix("/api/v1"))): scope
+        for method, path, scope in ROUTES
+    }
+
+    served = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    assert {(method, path) for method, path, _ in documented} == served
+    for method, path, scope in documented:
+        if path.startswith("/api/v1"):
+            assert guarded[method, re.sub(r"\{\w+\}", "{}", path.removeprefix("/api/v1"))] == scope

@@ -6,7 +6,7 @@ from rowcast.core.clock import SystemClock
 from rowcast.core.event import Event
 from rowcast.core.ids import uuid7
 from tests.integration.server.rows import add_event
-from tests.integration.server.running import Running, assert_problem, running
+from tests.integration.server.running import Running, assert_problem
 
 
 class Moved(Event, type="routes_events.moved", aggregate="thing", key="thing_id"):
@@ -143,24 +143,3 @@ async def test_events_are_narrowed_by_type_and_state(api: Running) -> None:
 
     assert [event["id"] for event in page["data"]] == [str(chosen)]
     assert (await api.client.get("/api/v1/events?status=dead", headers=headers)).json()["data"] == []
-
-
-async def test_a_node_without_a_relay_says_that_it_cannot_publish(api: Running) -> None:
-    problem = assert_problem(
-        await api.client.post("/api/v1/outbox/publish", headers=await api.key()), 409, "input.no_relay"
-    )
-
-    assert "relay" in problem["detail"]
-
-
-async def test_publishing_gives_what_came_of_it(dsn: str) -> None:
-    async with running(dsn, roles=("gateway", "relay")) as server:
-        event_id = await add_event(server.app.database)
-        headers = await server.key()
-
-        drained = await server.client.post("/api/v1/outbox/publish", headers=headers)
-        event = (await server.client.get(f"/api/v1/events/{event_id}", headers=headers)).json()
-
-    assert drained.status_code == 200
-    assert set(drained.json()) >= {"published", "failed"}
-    assert event["status"] == "published"

@@ -1,9 +1,10 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rowcast.core.errors import ConfigError
-from rowcast.server.settings import leaf_names, load_settings, shown_value
+from rowcast.server.settings import Settings, leaf_names, load_settings, shown_value
 
 
 def test_defaults_stand_when_nothing_is_set() -> None:
@@ -144,3 +145,23 @@ def test_watched_tables_come_as_tables_of_the_file(tmp_path: Path) -> None:
 
     assert [table["table"] for table in loaded.settings.watch] == ["a", "b"]
     assert loaded.origins["watch"] == "file"
+
+
+def documented_row(name: str) -> str:
+    """Give the row of docs/reference/settings.md that says what the code says of a setting."""
+    section: Any = Settings
+    *path, leaf = name.split(".")
+    for word in path:
+        section = section.model_fields[word].annotation
+    field = section.model_fields[leaf]
+    shown = ", ".join(field.default) if isinstance(field.default, tuple) else field.default
+    default = "–" if shown in (None, "") else f"`{str(shown).lower() if isinstance(shown, bool) else shown}`"
+    variable = "–" if name == "watch" else f"`ROWCAST_{name.upper().replace('.', '__')}`"
+    return f"| `{name}` | {variable} | {default} | {field.description} |"
+
+
+def test_the_page_of_settings_says_what_the_code_says() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "settings.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+
+    assert rows == [documented_row(name) for name in leaf_names()]
