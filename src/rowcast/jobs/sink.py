@@ -102,7 +102,10 @@ class JobSink:
             if _is_cancelled_from_outside():
                 raise
             return Retry("crash:CancelledError", excerpt="The task cancelled itself.")
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - task boundary: whatever a task does is an outcome
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # noqa: BLE001 - task boundary: whatever a task does is an outcome
+            # Also KeyboardInterrupt: a real Ctrl-C comes as a signal, and never in the middle of a task.
             if bound.expired() and isinstance(error, TimeoutError):
                 return _timed_out(task, attempt)
             return outcome_of(error)

@@ -169,7 +169,11 @@ async def test_a_timeout_inside_a_task_is_its_own_crash(threads: ThreadPoolExecu
     assert (await outcome(threads, raising(TimeoutError()))).reason == "crash:TimeoutError"
 
 
-@pytest.mark.parametrize("error", [SystemExit(1), RecursionError(), asyncio.CancelledError()], ids=repr)
+@pytest.mark.parametrize(
+    "error",
+    [SystemExit(1), KeyboardInterrupt(), BaseException("x"), RecursionError(), asyncio.CancelledError()],
+    ids=repr,
+)
 async def test_a_task_cannot_take_the_runner_down(threads: ThreadPoolExecutor, error: BaseException) -> None:
     assert (await outcome(threads, raising(error))).reason == f"crash:{type(error).__name__}"
 
