@@ -17,8 +17,8 @@ EMPTY_WORDS = frozenset(
 OTHER_WORDS = {"org": "tenant", "organization": "tenant", "organisation": "tenant", "deadletter": "dead_letter"}
 DRAWERS = frozenset("base types models utils helpers common misc data info tools".split())
 VAGUE_VERBS = frozenset("handle process manage perform".split())
-# Names that other people's contracts prescribe: asyncio's protocols call these.
-PRESCRIBED = frozenset({"data_received"})
+# Names that other people's contracts prescribe: asyncio's protocols and uvicorn call these.
+PRESCRIBED = frozenset({"data_received", "handle_websocket_upgrade"})
 
 # Put together from pieces, so that this file does not hold what it looks for.
 HOSTS = [".".join(words) for words in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("npmjs", "com"))]

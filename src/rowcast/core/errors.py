@@ -166,9 +166,7 @@ class VendorError(RowcastError):
     code = "vendor.failed"
     http_status = 502
 
-    def __init__(
-        self, message: str, *, vendor: str, status: int | None = None, is_retryable: bool = False
-    ) -> None:
+    def __init__(self, message: str, *, vendor: str, status: int | None = None, is_retryable: bool = False) -> None:
         """Keep who answered, with which HTTP status, and whether a retry can help."""
         super().__init__(message)
         self.vendor = vendor

@@ -150,7 +150,9 @@ TIMES_NOBODY_CAN_READ = ["infinity", "-infinity", "4713-01-01 BC", "0001-01-01 0
 
 @pytest.mark.parametrize("occurred_at", TIMES_NOBODY_CAN_READ)
 async def test_a_time_that_the_relay_could_not_read_is_refused(database: Database, occurred_at: str) -> None:
-    text = "select rowcast.emit('acme', 'orders.confirmed', '{}', occurred_at => cast(:occurred_at::text as timestamptz))"
+    text = (
+        "select rowcast.emit('acme', 'orders.confirmed', '{}', occurred_at => cast(:occurred_at::text as timestamptz))"
+    )
 
     with pytest.raises(errors.InvalidInputError) as refused:
         await database.fetch_one(parse_query("x", text), occurred_at=occurred_at)

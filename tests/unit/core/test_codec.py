@@ -43,7 +43,9 @@ def test_text_is_utf_8_and_compact() -> None:
     assert encode_json({"a": ["☃", 1]}) == '{"a":["☃",1]}'.encode()
 
 
-@pytest.mark.parametrize("value", [object(), "\ud800", {"a": object()}], ids=["an object", "a surrogate", "an object inside"])
+@pytest.mark.parametrize(
+    "value", [object(), "\ud800", {"a": object()}], ids=["an object", "a surrogate", "an object inside"]
+)
 def test_a_value_without_a_json_form_is_refused(value: object) -> None:
     with pytest.raises(InvalidInputError) as refused:
         encode_json(value)
