@@ -417,10 +417,11 @@ async def test_a_session_cannot_put_its_own_names_in_front_of_the_functions_word
     app.run(
         "create schema evil; create function evil.row_to_json(anyelement) returns json language sql as $$ select '{\"evil\": 1}'::json $$;"
         "create table evil.new_rows (like orders); create temp table new_rows (like orders); create temp table json (a integer);"
-        "create temp table text (a integer); set search_path = pg_temp, evil, public"
+        "create temp table text (a integer); set search_path = evil, pg_temp, pg_catalog, public"
     )
 
     app.run("insert into public.orders (id, org_id, total) values (1, 'acme', 1)")
+    app.run("drop table pg_temp.json, pg_temp.text; reset search_path")
 
     assert [each.record for each in app.told()] == [{"id": 1, "status": "new", "total": 1.0}]
     assert app.warnings == []
