@@ -49,7 +49,7 @@ def encode_raw_payload(fields: Mapping[str, Any], payload_type: Any, *, name: st
     given = _encoded(fields)
     _check_text(given, fields, name)
     value = decode_payload(given, payload_type, name=name)
-    unknown = next(unknown_fields(decode_json(given), value), None)
+    unknown = _first(unknown_fields(decode_json(given), value), name)
     if unknown is not None:
         raise _misfit(name, f"the field {unknown} is not one of its fields")
     return encode_payload(value, payload_type, name=name)
@@ -127,9 +127,17 @@ def _check_text(text: bytes, value: Any, name: str) -> None:
         raise _misfit(name, "a text in it holds the character U+0000, which PostgreSQL cannot read back; leave it out")
     # The encoder writes null for NaN without a word. Only a text that could hold one is worth the walk.
     if any(word in text for word in _SUSPECTS):
-        place = next(_not_finite(_plain(value), "$"), None)
+        place = _first(_not_finite(_plain(value), "$"), name)
         if place is not None:
             raise _misfit(name, f"the number at {place} is not finite, and JSON has no word for that; leave it out")
+
+
+def _first(places: Iterator[str], name: str) -> str | None:
+    """Give the first place that a walk finds. From Python 3.12 on the reader follows deeper than a walk can."""
+    try:
+        return next(places, None)
+    except RecursionError as error:
+        raise _misfit(name, "it is nested too deeply; send it flatter") from error
 
 
 def _plain(value: Any) -> Any:

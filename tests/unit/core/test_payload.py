@@ -221,3 +221,22 @@ def test_a_time_is_read_back_as_it_was_written() -> None:
     shape = msgspec.defstruct("Shape", [("at", datetime)])
 
     assert decode_payload(encode_payload(shape(moment), shape, name="x"), shape, name="x").at == moment
+
+
+@pytest.mark.parametrize("depth", [1_200, 5_000, 50_000])
+@pytest.mark.parametrize("innermost", [1, math.nan])
+def test_a_payload_is_either_written_or_refused_however_deeply_it_is_nested(depth: int, innermost: float) -> None:
+    notes: dict[str, Any] = {"a": innermost}
+    for _ in range(depth):
+        notes = {"a": notes}
+
+    for write in (
+        lambda: encode_payload(OrderStruct("o1", notes=notes), OrderStruct, name="order"),
+        lambda: encode_raw_payload({"order_id": "o1", "notes": notes}, OrderStruct, name="order"),
+    ):
+        try:
+            text = write()
+        except InvalidInputError as error:
+            assert error.code in ("input.payload", "input.not_json")
+        else:
+            assert text.count(b"{") == depth + 2
