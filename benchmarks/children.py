@@ -31,12 +31,18 @@ class Child:
                 raise RuntimeError((await self._process.stderr.read()).decode()[-600:] or "the peer ended silently")
         return line
 
+    async def go(self) -> None:
+        """Send the line that the peer waits for."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"go\n")
+        await self._process.stdin.drain()
+
 
 @asynccontextmanager
 async def child(*command: str) -> AsyncIterator[Child]:
     """Start a peer for a block; it is asked to end, and made to."""
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
         yield Child(process)

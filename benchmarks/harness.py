@@ -104,15 +104,36 @@ async def server(settings: Mapping[str, str] | None = None) -> AsyncIterator[Emb
     folder = Path(tempfile.mkdtemp(prefix="rowcast-bench-"))
     try:
         async with EmbeddedPostgres(folder, settings=settings or {}) as postgres:
-            connection = await connect(postgres.dsn)
-            await migrate(connection)
-            await connection.run_script(
-                "select rowcast.make_partition((now() at time zone 'utc')::date + n) from generate_series(0, 1) n"
-            )
-            await connection.close()
+            await _prepare(postgres.dsn)
             yield postgres
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def database(postgres: EmbeddedPostgres, name: str) -> AsyncIterator[str]:
+    """Make a database of its own on a running server, migrated, for a block; gives its URL."""
+    admin = await connect(postgres.dsn, timeout_s=120)
+    await admin.run_script(f"create database {name} template template0")
+    dsn = f"{postgres.dsn.rpartition('/')[0]}/{name}"
+    try:
+        await _prepare(dsn)
+        yield dsn
+    finally:
+        await admin.run_script(
+            f"select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = '{name}'"
+        )
+        await admin.run_script(f"drop database {name} with (force)")
+        await admin.close()
+
+
+async def _prepare(dsn: str) -> None:
+    connection = await connect(dsn)
+    await migrate(connection)
+    await connection.run_script(
+        "select rowcast.make_partition((now() at time zone 'utc')::date + n) from generate_series(0, 1) n"
+    )
+    await connection.close()
 
 
 def table(title: str, rows: Sequence[Row], note: str = "") -> str:
