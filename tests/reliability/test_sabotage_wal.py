@@ -19,8 +19,8 @@ ACKNOWLEDGE_BEFORE_COMMIT = Change(
 )
 NO_FENCE_FOR_THE_LEADER = Change(
     "capture/queries.sql",
-    "where shard = -1 and fence = :fence returning pg_current_wal_insert_lsn()",
-    "where shard = -1 and :fence::bigint is not null returning pg_current_wal_insert_lsn()",
+    "where shard = -1 and fence = :fence\nreturning pg_current_wal_insert_lsn()",
+    "where shard = -1 and :fence::bigint is not null\nreturning pg_current_wal_insert_lsn()",
 )
 
 
