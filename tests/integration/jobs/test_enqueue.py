@@ -35,6 +35,7 @@ async def test_a_job_is_enqueued_from_sql_with_two_words(database: Database) -> 
         ("'acme', 'shop.pack', delay_s => -1", "input.job_options"),
         ("'acme', 'shop.pack', delay_s => 'NaN'", "input.job_options"),
         ("'acme', 'shop.pack', max_attempts => -1", "input.job_options"),
+        ("'acme', 'shop.pack', key => repeat('k', 513)", "input.job_options"),
     ],
 )
 async def test_sql_refuses_what_cannot_be_a_job(database: Database, arguments: str, code: str) -> None:

@@ -245,8 +245,9 @@ begin
             raise exception 'input.arguments: the arguments have a text with the character U+0000; leave it out' using errcode = 'RC400';
         end;
     end if;
-    if coalesce(priority, 2) not between 0 and 3 or coalesce(max_attempts, 0) < 0 or coalesce(delay_s, 0) not between 0 and 31622400 then
-        raise exception 'input.job_options: priority is 0 to 3, max_attempts 0 (as the task says) or more, delay_s 0 to a year'
+    if coalesce(priority, 2) not between 0 and 3 or coalesce(max_attempts, 0) < 0 or coalesce(delay_s, 0) not between 0 and 31622400
+       or octet_length(key) > 512 then
+        raise exception 'input.job_options: priority is 0 to 3, max_attempts 0 (as the task says) or more, delay_s 0 to a year, key 512 bytes'
             using errcode = 'RC400';
     end if;
     insert into rowcast.delivery (tenant_id, sink, target, key, priority, due_at, max_attempts, payload)
