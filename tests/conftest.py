@@ -17,6 +17,20 @@ from rowcast.testing.fake_clock import FakeClock
 OLDER = Path("/usr/lib/postgresql/15/bin")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--postgres /usr/lib/postgresql/16/bin` runs every test with a database on the PostgreSQL in that folder."""
+    parser.addoption("--postgres", type=Path, help="folder of the programs of the PostgreSQL to test on")
+
+
+@pytest.fixture(scope="session")
+def rowcast_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The PostgreSQL of this run: the newest, from the wheel, or the one that `--postgres` names."""
+    base = tmp_path_factory.getbasetemp()
+    run_folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with shared_cluster(run_folder, bin_folder=request.config.getoption("--postgres")) as cluster:
+        yield cluster
+
+
 @pytest.fixture(scope="session", params=["18", "15"])
 def any_cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, rowcast_cluster: Cluster
