@@ -28,13 +28,13 @@ class DevelopmentKeys(msgspec.Struct, frozen=True):
 
 
 def prepare_folder(folder: Path) -> Path:
-    """Make the data folder, readable by its owner only, and give its absolute path.
+    """Make the data folder and give its absolute path. Others may enter it, as the database must, not list it.
 
     Raises:
         ConfigError: `config.data_folder`, when it cannot be made or written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
             f"The data folder {folder} cannot be made: {error}. Name another with --data.", code="config.data_folder"

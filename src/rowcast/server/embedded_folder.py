@@ -3,7 +3,7 @@
 lock         held (flock) for the life of the process that uses the folder; names its pid
 password     of the role `postgres`, mode 0600
 data/        the cluster, owned by the account that runs the server
-postgres.log
+postgres.log mode 0600
 """
 
 import fcntl
@@ -90,6 +90,9 @@ def prepare_folder(folder: DataFolder, programs: Programs) -> Programs:
         _make_cluster(folder, programs)
     if folder.log.exists() and folder.log.stat().st_size > _LOG_LIMIT_BYTES:
         folder.log.replace(folder.log.with_suffix(".log.1"))
+    # It quotes statements that failed, and what stands in them is somebody's.
+    folder.log.touch(mode=0o600)
+    folder.log.chmod(0o600)
     return programs
 
 

@@ -80,6 +80,13 @@ def explain_refused(error: BaseException) -> ConfigError | None:
     """Give our error where the server refuses us, or the URL cannot be read: trying again does not help."""
     if not isinstance(error, _REFUSED):
         return None
+    if isinstance(error, ValueError):
+        # Never in the parser's own words: where a password holds a `/`, they quote a piece of it.
+        return ConfigError(
+            "The setting database.url cannot be read. It must be postgresql://user:password@host:port/name; write "
+            "'/', '@', '#' and '?' of a password percent-encoded.",
+            code="config.database",
+        )
     return ConfigError(
         f"The database refuses the connection: {error}. Check user, password and name in the setting database.url.",
         code="config.database",

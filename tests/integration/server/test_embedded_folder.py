@@ -23,6 +23,7 @@ async def test_both_ways_in_need_the_password_which_only_we_may_read(server_fold
 
     assert stat.S_IMODE((server_folder / "password").stat().st_mode) == 0o600
     assert stat.S_IMODE((server_folder / "data").stat().st_mode) == 0o700
+    assert stat.S_IMODE((server_folder / "postgres.log").stat().st_mode) == 0o600
 
 
 async def test_a_deep_folder_still_gets_a_socket(server_folder: Path) -> None:

@@ -13,6 +13,10 @@ def test_the_folder_is_made_with_its_parents(tmp_path: Path) -> None:
     assert prepare_folder(tmp_path / "a" / "b").is_dir()
 
 
+def test_nobody_else_lists_the_folder(tmp_path: Path) -> None:
+    assert prepare_folder(tmp_path / "a").stat().st_mode & 0o066 == 0
+
+
 def test_a_folder_that_cannot_be_made_is_refused_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 

@@ -5,6 +5,7 @@ import pytest
 
 from rowcast.core.errors import ConfigError, ConflictError, StoreError, StoreUnavailableError
 from rowcast.store.failures import Explained, explain, explain_refused
+from rowcast.store.pool import connect
 
 
 @pytest.mark.parametrize(
@@ -95,3 +96,11 @@ def test_the_drivers_error_stays_visible_as_the_cause() -> None:
         raise theirs
 
     assert caught.value.__cause__ is theirs
+
+
+@pytest.mark.parametrize("password", ["canary/2", "canary#2", "canary?x=1"])
+async def test_a_url_that_cannot_be_read_never_shows_its_password(password: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        await connect(f"postgresql://bob:{password}@127.0.0.1:1/name", timeout_s=5)
+
+    assert "canary" not in str(refused.value)
