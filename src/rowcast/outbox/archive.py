@@ -16,6 +16,7 @@ _EVERY_S = 3600.0
 _LOCK_WAIT_MS = 200
 _TRIES = 10
 _BATCH = 1000
+_PARENTS = ("event", "event_state")
 
 
 class Retention(msgspec.Struct, frozen=True):
@@ -90,9 +91,13 @@ class Archive:
         )
 
     async def _make_ahead(self, connection: Connection, ahead: int) -> None:
-        """Without its partition a day's events go into the default one, and are moved when it is made."""
+        """Without its partition a day's events go into the default one, and are moved when it is made.
+
+        One table a transaction: whoever reads both must never wait for the one while we wait for the other.
+        """
         try:
-            await connection.fetch(self._queries["make_partition_ahead"], ahead=ahead)
+            for parent in _PARENTS:
+                await connection.fetch(self._queries["make_partition_ahead"], ahead=ahead, parent=parent)
         except StoreError as error:
             tell("archive.partition_failed", ahead_days=ahead, error=error.code)
 

@@ -295,7 +295,7 @@ select pg_advisory_unlock(:lock_class::integer, :archive_lock::integer);
 
 -- name: make_partition_ahead
 -- The partitions of a day from today on.
-select rowcast.make_partition((now() at time zone 'utc')::date + :ahead::integer);
+select rowcast.make_partition((now() at time zone 'utc')::date + :ahead::integer, array[:parent::text]);
 
 -- name: old_days
 -- Days whose partitions have been kept long enough, oldest first.

@@ -225,7 +225,7 @@ grant execute on function rowcast.emit_json, rowcast.emit, rowcast.uuid7, rowcas
 
 -- Makes the partitions of one day. Rows that the default partition took in meanwhile are moved into them.
 -- Callable by several at once. Where a long query is in the way it gives up after five seconds: call it again later.
-create function rowcast.make_partition(day date) returns void
+create function rowcast.make_partition(day date, parents text[] default array['event', 'event_state']) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
@@ -239,7 +239,7 @@ declare
     columns text;
 begin
     perform pg_advisory_xact_lock(hashtextextended('rowcast.make_partition', 0));
-    foreach parent in array array['event', 'event_state'] loop
+    foreach parent in array parents loop
         continue when to_regclass(format('rowcast.%I', parent || '_' || suffix)) is not null;
         key := case parent when 'event' then 'id' else 'event_id' end;
         execute format('create table rowcast.%I (like rowcast.%I including defaults including constraints including generated)',
