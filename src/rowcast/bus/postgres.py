@@ -25,6 +25,8 @@ from rowcast.store.sql import load_queries
 
 _CHANNEL = "rowcast_bus"
 _ROOM = "rowcast.bus"
+_LOCKS = {"lock_class": 0x726F7763, "listening_lock": 67}
+"""The advisory lock that every listening node shares: who holds it alone talks to nobody. 0 to 66 belong to relays."""
 
 
 class PostgresBusSettings(msgspec.Struct, frozen=True):
@@ -172,12 +174,20 @@ class PostgresBus:
             connection = await listen(
                 self._dsn, _CHANNEL, on_message=self._hear, on_lost=on_lost, timeout_s=self._settings.timeout_s
             )
+            await self._announce(connection)
         except StoreUnavailableError:
             tell("bus.unreachable")
             return None
         self._is_connected = not self._is_lost
         tell("bus.connected")
         return connection
+
+    async def _announce(self, connection: Connection) -> None:
+        try:
+            await connection.execute(load_queries(_ROOM)["announce"], **_LOCKS)
+        except BaseException:
+            await connection.close()
+            raise
 
     async def _read_key(self) -> Seal:
         connection = await connect(self._dsn, timeout_s=self._settings.timeout_s)
@@ -220,10 +230,20 @@ class PostgresBus:
             await connection.execute(load_queries(_ROOM)["delete_old_bodies"])
 
     async def _send(self, connection: Connection) -> None:
-        packets = list(itertools.islice(self._unsent, self._settings.packets_per_send))
-        seal = self._seal
-        if not packets or seal is None:
+        waiting, seal = len(self._unsent), self._seal
+        if not waiting or seal is None:
             return
+        # Asked after the packets were published: who begins to listen later cannot have missed them.
+        row = await connection.fetch_one(load_queries(_ROOM)["is_heard"], **_LOCKS)
+        if row is not None and row["is_heard"]:
+            packets = list(itertools.islice(self._unsent, self._settings.packets_per_send))
+            await self._notify(connection, seal, packets)
+            waiting = len(packets)
+        for _ in range(waiting):
+            self._unsent_bytes -= sum(map(len, self._unsent.popleft().messages))
+        self._settle()
+
+    async def _notify(self, connection: Connection, seal: Seal, packets: Sequence[Packet]) -> None:
         long = [packet for packet in packets if packet.is_stored]
         queries = load_queries(_ROOM)
         async with connection.transaction():
@@ -235,9 +255,6 @@ class PostgresBus:
                     bodies=[packet.messages[0] for packet in long],
                 )
             await connection.fetch(queries["notify"], packets=[seal.close(packet) for packet in packets])
-        for _ in packets:
-            self._unsent_bytes -= sum(map(len, self._unsent.popleft().messages))
-        self._settle()
 
     def _hear(self, text: str) -> None:
         packet = self._seal.open(text) if self._seal else None

@@ -1,3 +1,15 @@
+-- name: announce
+-- This session counts as a node that listens, until it ends.
+select pg_advisory_lock_shared(:lock_class::integer, :listening_lock::integer);
+
+-- name: is_heard
+-- Whether another node listens.
+select exists (
+    select 1 from pg_locks
+    where locktype = 'advisory' and classid = :lock_class::integer::oid and objid = :listening_lock::integer::oid and objsubid = 2
+      and granted and pid <> pg_backend_pid() and database = (select oid from pg_database where datname = current_database())
+) as is_heard;
+
 -- name: notify
 -- Tells the other nodes; all packets of one statement arrive together and in order.
 select pg_notify('rowcast_bus', packet) from unnest(:packets::text[]) as packet;

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from rowcast.store.failures import Explained
 from rowcast.store.pool import Connection, connect
@@ -20,7 +21,7 @@ async def listen(
     Args:
         dsn: `postgresql://...`; a pooler in transaction mode cannot serve it.
         channel: The name given to NOTIFY.
-        on_message: Called on the event loop with each payload; must not wait and must not raise.
+        on_message: Called on the event loop with each payload that another session sent; must not wait or raise.
         on_lost: Called once when the connection is gone, also when the caller closed it.
         timeout_s: Bound of the connect and of each query, in seconds.
     Raises:
@@ -46,5 +47,6 @@ async def listen(
     return connection
 
 
-def _hand_over(on_message: Callable[[str], None], _connection: object, _pid: int, _channel: str, payload: str) -> None:
-    on_message(payload)
+def _hand_over(on_message: Callable[[str], None], connection: Any, pid: int, _channel: str, payload: str) -> None:
+    if pid != connection.get_server_pid():
+        on_message(payload)

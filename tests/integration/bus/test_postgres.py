@@ -146,7 +146,7 @@ async def test_a_notification_of_a_stranger_is_dropped(dsn: str, database: Datab
 
 async def test_what_nodes_say_cannot_be_read_by_listening(dsn: str) -> None:
     overheard: list[str] = []
-    async with opened(make_bus(dsn, b"h")) as here:
+    async with opened(make_bus(dsn, b"h")) as here, opened(make_bus(dsn, b"t")):
         spy = await listen(dsn, "rowcast_bus", on_message=overheard.append, on_lost=lambda: None, timeout_s=5)
         await here.publish("realtime", [b"a secret of acme"])
         async with asyncio.timeout(10):
@@ -157,8 +157,26 @@ async def test_what_nodes_say_cannot_be_read_by_listening(dsn: str) -> None:
         assert b"secret" not in b64decode(overheard[0])
 
 
-async def test_long_messages_are_cleaned_up_after_a_minute(dsn: str, database: Database) -> None:
+async def test_a_node_that_is_alone_troubles_the_database_with_nothing(dsn: str, database: Database) -> None:
+    overheard: list[str] = []
+    heard: list[bytes] = []
+    spy = await listen(dsn, "rowcast_bus", on_message=overheard.append, on_lost=lambda: None, timeout_s=5)
     async with opened(make_bus(dsn, b"h")) as here:
+        await here.publish("realtime", [b"to nobody", b"x" * 100_000])
+        async with opened(make_bus(dsn, b"t")) as there:
+            there.subscribe("realtime", heard.append)
+            await here.publish("realtime", [b"to somebody"])
+            await until_heard(heard, [b"to somebody"])
+    stored = await database.fetch_one(COUNT)
+    await spy.close()
+
+    assert len(overheard) == 1
+    assert stored is not None
+    assert stored["n"] == 0
+
+
+async def test_long_messages_are_cleaned_up_after_a_minute(dsn: str, database: Database) -> None:
+    async with opened(make_bus(dsn, b"h")) as here, opened(make_bus(dsn, b"t")):
         await here.publish("realtime", [b"x" * 100_000])
         stored = await database.fetch_one(COUNT)
         await database.execute(AGE)
