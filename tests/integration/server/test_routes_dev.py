@@ -64,7 +64,8 @@ async def test_whatever_is_posted_to_the_catcher_is_shown_with_what_is_wrong_wit
 
 
 @pytest.mark.parametrize(
-    "name", ["../queries.sql", "..%2f..%2fserver%2fqueries.sql", "nothing.js", "__init__.py", "static", ""]
+    "name",
+    ["../queries.sql", "..%2f..%2fserver%2fqueries.sql", "nothing.js", "__init__.py", "static", "", "a" * 300 + ".js"],
 )
 async def test_nothing_but_the_pages_files_is_served(client: httpx.AsyncClient, name: str) -> None:
     assert_problem(await client.get(f"/static/{name}"), 404, "input.not_found")
