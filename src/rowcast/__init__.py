@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rowcast.capture.watch import Watch as Watch
     from rowcast.core import errors as errors
     from rowcast.core.delivery import Delivery as Delivery
     from rowcast.core.errors import RowcastError as RowcastError
@@ -38,6 +39,7 @@ _ROOMS = {
     "Rule": "router.rule",
     "Sink": "core.sink",
     "Topic": "core.topic",
+    "Watch": "capture.watch",
     "emit": "outbox.emit",
     "emit_many": "outbox.emit",
     "enqueue": "jobs.enqueue",
@@ -53,7 +55,7 @@ __all__ = [  # noqa: RUF022 - in the order in which people meet them
     "Rule", "rule",
     "task", "enqueue",
     "Sink", "Delivery", "Outcome", "Delivered", "Retry", "Rejected",
-    "Pack",
+    "Pack", "Watch",
     "RowcastError", "errors",
 ]  # fmt: skip
 

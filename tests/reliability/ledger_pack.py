@@ -6,8 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from rowcast import Event, Pack, rule, task
-from rowcast.capture.watch import Watch
+from rowcast import Event, Pack, Watch, rule, task
 
 
 class Counted(Event, type="ledger.counted", aggregate="key", key="key"):

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
-from rowcast import Event, Pack, rule, task
-from rowcast.capture.watch import Watch
+from rowcast import Event, Pack, Watch, rule, task
 from rowcast.core.errors import StoreUnavailableError
 from rowcast.store.pool import Database
 from rowcast.store.sql import load_queries
