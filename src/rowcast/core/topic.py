@@ -12,6 +12,7 @@ _WIRE_PREFIX_BYTES = len("realtime:")
 _EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9][a-z0-9_]*)+\Z")
 _MODULE = re.compile(r"[a-z][a-z0-9_]*\Z")
 _EVENT_TYPE_LIMIT_BYTES = 128
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Topic(NamedTuple):
@@ -108,7 +109,7 @@ def checked_topic(topic: str) -> str:
     """
     if not topic:
         raise InvalidTopicError("The topic is empty. Name what is told, such as 'orders:acme'.")
-    if any(character < " " or character == "\x7f" for character in topic):
+    if _CONTROL.search(topic):
         raise InvalidTopicError(f"The topic {topic[:140]!r} holds a control character.")
     size_bytes = len(topic.encode("utf-8", "surrogatepass"))
     if size_bytes + _WIRE_PREFIX_BYTES > TOPIC_LIMIT_BYTES:

@@ -61,11 +61,9 @@ def event_broadcasts(event: Envelope, target: str = OWN_TOPICS) -> Sequence[Broa
             return (_of_event(event, checked_topic(target)),)
         if event.topic is not None:
             return (_of_row(event, checked_topic(event.topic)),)
-        module = module_of(event.event_type)
-        return (
-            _of_event(event, topic_name(event.tenant_id)),
-            _of_event(event, topic_name(event.tenant_id, module)),
-        )
+        whole = _of_event(event, topic_name(event.tenant_id))
+        # The same encoded payload: it is the largest part, and every event is told here.
+        return whole, msgspec.structs.replace(whole, topic=topic_name(event.tenant_id, module_of(event.event_type)))
     except InvalidInputError as error:
         tell("broadcast.dropped", reason=error.code)
         return ()
