@@ -23,3 +23,9 @@ async def test_publishing_gives_what_came_of_it(dsn: str) -> None:
     assert drained.status_code == 200
     assert set(drained.json()) >= {"published", "failed"}
     assert event["status"] == "published"
+
+
+async def test_a_tenants_key_may_not_drain_because_the_answer_counts_everybody(api: Running) -> None:
+    headers = await api.key("outbox:publish", tenant="acme")
+
+    assert_problem(await api.client.post("/api/v1/outbox/publish", headers=headers), 403, "auth.denied")
