@@ -4,11 +4,12 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 STAMP := .venv/.set-up
 JS_STAMP := tests/js/node_modules/.set-up
+BENCH_JS_STAMP := benchmarks/js/node_modules/.set-up
 # Another Python: make setup PYTHON=/path/to/python3.12. Flags for `dev`, `test` and `bench`: make dev ARGS="--port 0".
 PYTHON ?=
 ARGS ?=
 
-.PHONY: help setup setup-js dev test check check-style check-types check-imports check-house fast format docs bench bench-quick lock clean
+.PHONY: help setup setup-js setup-bench-js dev test check check-style check-types check-imports check-house fast format docs bench bench-quick lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -67,10 +68,19 @@ format: $(STAMP) ## write what the checks can correct by themselves
 docs: $(STAMP) ## build the documentation into site/, strictly
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "site/index.html"
 
-bench: $(STAMP) ## measure, each figure beside its baseline, and print the tables
+setup-bench-js: $(BENCH_JS_STAMP)
+
+$(BENCH_JS_STAMP): benchmarks/js/package-lock.json
+	@if command -v npm >/dev/null 2>&1; then \
+		(cd benchmarks/js && npm ci --silent --no-audit --no-fund) && touch $(BENCH_JS_STAMP); \
+	else \
+		echo "!! npm is not here: rowcast will NOT be compared with graphile-worker. Install Node.js 20 to do so." >&2; \
+	fi
+
+bench: $(STAMP) setup-bench-js ## measure, each figure beside its baseline, and print the tables
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-bench-quick: $(STAMP) ## the same in under three minutes
+bench-quick: $(STAMP) setup-bench-js ## the same in under three minutes
 	@$(BIN)/python -m benchmarks --quick $(ARGS)
 
 lock: ## write requirements.lock anew from pyproject.toml (needs uv on the PATH)
@@ -78,4 +88,4 @@ lock: ## write requirements.lock anew from pyproject.toml (needs uv on the PATH)
 		--group test --group check --group docs --group bench --group build pyproject.toml -o requirements.lock
 
 clean: ## remove what the commands above have made
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis site dist tests/js/node_modules
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis site dist tests/js/node_modules benchmarks/js/node_modules
