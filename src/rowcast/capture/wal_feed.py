@@ -70,7 +70,8 @@ class WalFeed:
 
         Raises:
             StoreUnavailableError: `store.unavailable`, when the database cannot be reached; try again later.
-            ConfigError: `config.wal_level`, `config.slot`, `config.replication_role` or `config.replication_slots`.
+            ConfigError: `config.wal_level`, `config.slot`, `config.replication_role`, `config.replication_slots` or
+                `config.privileges`.
         """
         await self.close()
         connection = await connect(self._dsn, settings=_session_settings(self._lease_s), timeout_s=_TIMEOUT_S)

@@ -37,11 +37,11 @@ from rowcast.realtime.hub import Hub
 from rowcast.realtime.sink import RealtimeSink
 from rowcast.router.router import Router
 from rowcast.router.rule import built_in_rules
+from rowcast.server.feed_choice import is_log_streamed
 from rowcast.server.plugins import options_of
 from rowcast.server.policy import egress_policy
 from rowcast.server.settings import Settings
 from rowcast.store.pool import Database, PoolSettings, open_database
-from rowcast.store.sql import load_queries
 from rowcast.webhooks.sink import WebhookSink
 from rowcast.webhooks.table import EndpointTable
 
@@ -149,7 +149,7 @@ class _Build:
     async def _feed(self) -> Feed:
         """Give the feed asked for; `auto` streams the log where it can be streamed."""
         relay = self.settings.relay
-        if relay.feed == "wal" or (relay.feed == "auto" and await has_logical_wal(self.database)):
+        if await is_log_streamed(self.database, relay.feed):
             return WalFeed(dsn=self.dsn, lease_s=relay.lease_s, batch_size=relay.batch_size, noise=self.noise)
         return self._claim_feed()
 
@@ -181,12 +181,6 @@ class _Build:
 def worker_name() -> str:
     """Give the word by which rows and locks name this process: host and process id."""
     return f"{socket.gethostname()[:60]}:{os.getpid()}"
-
-
-async def has_logical_wal(database: Database) -> bool:
-    """Tell whether the server's write-ahead log can be streamed."""
-    row = await database.fetch_one(load_queries("rowcast.server")["wal_level"])
-    return row is not None and row["wal_level"] == "logical"
 
 
 def _pool(settings: Settings) -> PoolSettings:

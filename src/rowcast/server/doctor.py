@@ -10,6 +10,7 @@ from rowcast.capture.drift import check_watches
 from rowcast.capture.watch import Watch
 from rowcast.core.clock import Clock
 from rowcast.core.errors import RowcastError
+from rowcast.server.feed_choice import StreamRights, read_stream_rights
 from rowcast.store.migrate import OLDEST_POSTGRES, plan_migrations
 from rowcast.store.pool import Database
 from rowcast.store.sql import load_queries
@@ -36,6 +37,7 @@ async def examine(database: Database, *, watches: Sequence[Watch], clock: Clock)
     return (
         judge_version(row),
         judge_wal_level(row),
+        judge_role(await read_stream_rights(database)),
         judge_slots(row),
         judge_clock(row, clock),
         await _schema(database),
@@ -62,6 +64,17 @@ def judge_wal_level(row: Mapping[str, Any]) -> Finding:
         return Finding("wal_level", "ok", "logical")
     fix = "Events are claimed instead of streamed, a little slower. Set wal_level = logical and restart PostgreSQL."
     return Finding("wal_level", "warn", row["wal_level"], fix)
+
+
+def judge_role(rights: StreamRights) -> Finding:
+    """Give whether our role may stream the log."""
+    if not rights.may_replicate:
+        fix = "Only the claim feed works with it. Run as an administrator: alter role <role> replication."
+        return Finding("replication role", "warn", "may not replicate", fix)
+    if not rights.may_publish:
+        fix = "Only the claim feed works with it. Run as an administrator: grant create on database <name> to <role>."
+        return Finding("replication role", "warn", "may not make the publication", fix)
+    return Finding("replication role", "ok", "may stream the log")
 
 
 def judge_slots(row: Mapping[str, Any]) -> Finding:

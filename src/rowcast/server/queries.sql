@@ -23,9 +23,14 @@ update public.orders
 set status = (:next_statuses::text[])[array_position(:statuses::text[], status)], updated_at = now()
 where id = (select id from public.orders order by id offset floor(:pick::float8 * (select count(*) from public.orders)) limit 1);
 
--- name: wal_level
--- Whether the write-ahead log can be streamed.
-select current_setting('wal_level') as wal_level;
+-- name: stream_rights
+-- Whether the write-ahead log can be streamed by this role. Amazon gives the right by a membership, everybody else by the attribute.
+select current_setting('wal_level') as wal_level,
+       exists (select from pg_roles r
+               where r.rolname = current_user and (r.rolsuper or r.rolreplication)
+                  or r.rolname = 'rds_replication' and pg_has_role(r.oid, 'member')) as may_replicate,
+       exists (select from pg_publication where pubname = 'rowcast_events')
+       or has_database_privilege(current_database(), 'create') as may_publish;
 
 -- name: keep_key
 -- A key of a development server, the same at each start.

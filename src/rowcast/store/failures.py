@@ -66,6 +66,12 @@ def _explain_statement(error: asyncpg.PostgresError) -> RowcastError | None:
         return StoreError(f"Another transaction was in the way ({error}); try again.", code="store.contended")
     if isinstance(error, asyncpg.CharacterNotInRepertoireError):
         return InvalidInputError("A text holds a character that PostgreSQL does not keep, such as NUL. Leave it out.")
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return ConfigError(
+            f"The database role lacks a right: {error}. Use the role that owns the schema rowcast, and give it what "
+            "docs/how-to/use-your-own-postgres.md lists.",
+            code="config.privileges",
+        )
     if isinstance(error, asyncpg.UniqueViolationError):
         return ConflictError(f"Another row has the same value ({error.constraint_name}); choose another one.")
     return refusal(error.sqlstate or "", str(error))

@@ -24,9 +24,15 @@ create table rowcast.migration (
 -- Roles belong to the whole cluster, so another database may have made this one, or be making it now.
 do $$
 begin
-    create role rowcast_app nologin;
+    -- Looked for first: who may not make roles is refused even where there is nothing left to make.
+    if not exists (select from pg_roles where rolname = 'rowcast_app') then
+        create role rowcast_app nologin;
+    end if;
 exception
     when duplicate_object or unique_violation then null;
+    when insufficient_privilege then
+        raise exception 'config.role: the role rowcast_app is not there; let an administrator run: create role rowcast_app; grant rowcast_app to %',
+            quote_ident(current_user) using errcode = 'RC500';
 end
 $$;
 

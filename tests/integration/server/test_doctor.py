@@ -10,10 +10,12 @@ from rowcast.server.doctor import (
     examine,
     judge_clock,
     judge_files,
+    judge_role,
     judge_slots,
     judge_version,
     judge_wal_level,
 )
+from rowcast.server.feed_choice import StreamRights
 from rowcast.store.pool import Database
 from rowcast.store.sql import parse_query
 from rowcast.testing.fake_clock import FakeClock
@@ -64,6 +66,12 @@ def test_an_old_server_fails_and_the_oldest_supported_passes() -> None:
 def test_a_log_that_cannot_be_streamed_is_a_warning() -> None:
     assert judge_wal_level(row(wal_level="replica")).verdict == "warn"
     assert judge_wal_level(row(wal_level="logical")).verdict == "ok"
+
+
+def test_a_role_that_may_not_stream_is_a_warning_with_the_grant_to_make() -> None:
+    assert judge_role(StreamRights("logical", may_replicate=True, may_publish=True)).verdict == "ok"
+    assert "alter role" in judge_role(StreamRights("logical", may_replicate=False, may_publish=True)).fix
+    assert "grant create" in judge_role(StreamRights("logical", may_replicate=True, may_publish=False)).fix
 
 
 def test_slots_that_are_lost_or_may_fill_the_disk_are_warnings() -> None:

@@ -143,6 +143,23 @@ async def test_owners_without_superuser_rights_migrate_and_speak_for_a_tenant(
         assert await _seen_by_acme(first) == await _seen_by_acme(second) == ["acme"]
 
 
+async def test_an_owner_that_may_not_make_roles_needs_an_administrator_once(
+    server_folder: Path, bin_folder: Path | None
+) -> None:
+    async with EmbeddedPostgres(server_folder, bin_folder=bin_folder) as server:
+        with psycopg.connect(server.dsn, autocommit=True) as admin:
+            _add_owner(admin, "modest")
+            admin.execute("alter role modest nocreaterole")
+            dsn = f"postgresql://modest:p@127.0.0.1:{server.port}/modest"
+
+            with pytest.raises(ConfigError, match="create role rowcast_app; grant rowcast_app to modest") as caught:
+                await migrate_database(dsn)
+            admin.execute("create role rowcast_app; grant rowcast_app to modest")
+
+            assert caught.value.code == "config.role"
+            assert await migrate_database(dsn) == _ALL
+
+
 async def _seen_by_acme(dsn: str) -> list[str]:
     emit = parse_query("emit", "select rowcast.emit(:tenant, 'orders.made', '{}') as id")
     async with open_database(dsn) as database:

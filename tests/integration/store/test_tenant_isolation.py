@@ -1,8 +1,8 @@
 """Tenant by tenant: row-level security decides, and the catalogue proves that no table was forgotten."""
 
-import asyncpg
 import pytest
 
+from rowcast.core.errors import ConfigError
 from rowcast.store.pool import Connection, Database
 from rowcast.store.sql import parse_query
 
@@ -143,9 +143,11 @@ async def test_somebody_else_sees_nothing(database: Database, tenant_id: str) ->
     ],
 )
 async def test_a_tenant_reads_no_secrets_and_writes_through_the_one_door_only(database: Database, text: str) -> None:
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+    with pytest.raises(ConfigError) as refused:
         async with database.as_tenant("acme") as connection:
             await connection.execute(parse_query("try", text))
+
+    assert refused.value.code == "config.privileges"
 
 
 async def test_the_tenant_is_forgotten_with_the_transaction(database: Database) -> None:

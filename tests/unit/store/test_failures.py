@@ -51,6 +51,14 @@ def test_contention_can_be_tried_again(error: Exception) -> None:
     assert ours.code == "store.contended"
 
 
+def test_a_role_that_lacks_a_right_is_told_with_the_servers_words() -> None:
+    ours = explain(asyncpg.InsufficientPrivilegeError("permission denied for database app"))
+
+    assert isinstance(ours, ConfigError)
+    assert ours.code == "config.privileges"
+    assert "permission denied for database app" in str(ours)
+
+
 def test_a_taken_value_is_a_conflict() -> None:
     assert isinstance(explain(asyncpg.UniqueViolationError("x")), ConflictError)
 
