@@ -25,8 +25,8 @@ SOCKET = "/realtime/v1/websocket"
         b'[{},"1","realtime:r","phx_join",{}]',
         b'["1","1","realtime:r","phx_join",NaN]',
         b'["1","1","realtime:\\ud800","phx_join",{}]',
-        b'["1","1","realtime:r","phx_join",' + b"[" * 5000 + b"]" * 5000 + b"]",
-        b'["1","1","realtime:r","phx_join",' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"]",
+        b'["1","1","realtime:r","phx_join",' + b"[" * 50_000 + b"]" * 50_000 + b"]",
+        b'["1","1","realtime:r","phx_join",' + b'{"a":' * 50_000 + b"1" + b"}" * 50_000 + b"]",
     ],
 )
 async def test_a_text_that_is_no_message_changes_nothing(sent: bytes) -> None:
