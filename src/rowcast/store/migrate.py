@@ -148,7 +148,15 @@ async def check_version(connection: Connection) -> int:
         ConfigError: `config.postgres_version`, for a server older than PostgreSQL 15.
     """
     row = await connection.fetch_one(load_queries(_QUERIES)["server_version"])
-    version = int(row["version"]) if row else 0
+    return require_version(int(row["version"]) if row else 0)
+
+
+def require_version(version: int) -> int:
+    """Give a server's version number back where it is new enough.
+
+    Raises:
+        ConfigError: `config.postgres_version`, for a server older than PostgreSQL 15.
+    """
     if version < OLDEST_POSTGRES:
         raise ConfigError(
             f"The database is PostgreSQL {version // 10_000}; rowcast needs 15 or newer. Upgrade the server.",

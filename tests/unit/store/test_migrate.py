@@ -3,7 +3,7 @@
 import pytest
 
 from rowcast.core.errors import ConfigError
-from rowcast.store.migrate import Migration, load_migrations, pending_migrations, render_migrations
+from rowcast.store.migrate import Migration, load_migrations, pending_migrations, render_migrations, require_version
 
 _ONE, _TWO = Migration("0001_one", "select 1;\n", "a1"), Migration("0002_two", "select 2;\n", "b2")
 
@@ -40,3 +40,18 @@ def test_the_shown_sql_runs_each_migration_in_a_transaction_and_records_it() -> 
 
 def test_nothing_to_run_is_said_in_a_comment() -> None:
     assert render_migrations([]).startswith("-- Nothing to run")
+
+
+@pytest.mark.parametrize("version", [150_000, 160_014, 180_004])
+def test_a_server_from_15_on_is_taken(version: int) -> None:
+    assert require_version(version) == version
+
+
+@pytest.mark.parametrize(
+    ("version", "named"), [(140_012, "PostgreSQL 14;"), (149_999, "PostgreSQL 14;"), (90_624, "PostgreSQL 9;")]
+)
+def test_an_older_server_is_refused_by_its_number(version: int, named: str) -> None:
+    with pytest.raises(ConfigError, match=named) as caught:
+        require_version(version)
+
+    assert caught.value.code == "config.postgres_version"
