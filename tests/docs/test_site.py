@@ -29,7 +29,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_no_page_loads_anything_from_another_host(site: Path) -> None:
-    loading = re.compile(r"<(?:script|img|iframe)[^>]*\ssrc=[\"']?(?:https?:)?//|<link[^>]*stylesheet[^>]*href=[\"']?(?:https?:)?//")
+    loading = re.compile(
+        r"<(?:script|img|iframe)[^>]*\ssrc=[\"']?(?:https?:)?//|<link[^>]*stylesheet[^>]*href=[\"']?(?:https?:)?//"
+    )
 
     pages = [page for page in site.rglob("*.html") if loading.search(page.read_text("utf-8"))]
 
@@ -47,6 +49,8 @@ def test_every_page_that_was_written_is_reached_from_the_navigation(site: Path) 
 
 def test_the_page_of_public_names_shows_what_each_gives(site: Path) -> None:
     page = (site / "reference" / "api" / "index.html").read_text("utf-8")
-    names = re.findall(r"^::: rowcast\.(\w+)", (ROOT / "docs" / "reference" / "api.md").read_text("utf-8"), re.MULTILINE)
+    names = re.findall(
+        r"^::: rowcast\.(\w+)", (ROOT / "docs" / "reference" / "api.md").read_text("utf-8"), re.MULTILINE
+    )
 
     assert [name for name in names if f'id="rowcast.{name}"' not in page] == []
