@@ -85,7 +85,7 @@ def events(
     async def command() -> dict[str, Any]:
         async with command_database(place) as database:
             page = await EventTable(database=database).page(chosen, tenant_id=tenant, cursor=cursor, limit=limit)
-            return {"data": msgspec.json.decode(msgspec.json.encode(page.events)), "cursor": page.next_cursor}
+            return {"data": shown_all(page.events), "cursor": page.next_cursor}
 
     columns = ("id", "tenantId", "eventType", "aggregateId", "status", "occurredAt")
     empty = "No event yet. Emit one with 'rowcast emit'."

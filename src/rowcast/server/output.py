@@ -3,6 +3,7 @@
 import enum
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -64,7 +65,11 @@ def print_refusal(code: str, sentence: str, *, is_json: bool) -> None:
 
 def print_json(value: object) -> None:
     """Print one JSON document, indented, and nothing else."""
-    print(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode())
+    text = msgspec.json.encode(value, enc_hook=str)
+    # Anybody who may emit can nest a payload deeper than this Python reads; then in one line, as it was written.
+    with suppress(RecursionError):
+        text = msgspec.json.format(text, indent=2)
+    print(text.decode())
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: str, is_json: bool) -> None:

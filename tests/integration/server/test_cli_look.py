@@ -212,3 +212,15 @@ def test_an_id_of_another_tenant_is_not_found(command: Command, dsn: str) -> Non
 
     assert command("deliveries", str(number), "--tenant", "acme").code == 4
     assert command("deliveries", "--event", str(uuid.uuid4()), "--json").value["data"] == []
+
+
+def test_an_event_nested_deeper_than_python_reads_hides_no_other(command: Command, sql: Callable[..., Any]) -> None:
+    payload = '{"a":' * 3_000 + "1" + "}" * 3_000
+    sql("select rowcast.emit('acme', 'deep.made', %s::jsonb), rowcast.emit('acme', 'flat.made', '{}')", [payload])
+
+    text, printed = command("events"), command("events", "--json")
+
+    assert (text.code, printed.code) == (0, 0), (text.err, printed.err)
+    assert "deep.made" in text.out
+    assert "flat.made" in text.out
+    assert payload in "".join(printed.out.split())
