@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import asyncpg
 import pytest
 
 from rowcast import enqueue, errors
@@ -45,11 +46,15 @@ async def test_sql_refuses_what_cannot_be_a_job(database: Database, arguments: s
     assert refused.value.code == code
 
 
-async def test_only_a_granted_role_may_enqueue(database: Database) -> None:
-    async with database.transaction() as connection:
-        await connection.run_script("create role stranger_of_jobs; set local role stranger_of_jobs")
+async def test_only_a_granted_role_may_enqueue(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute("create role stranger_of_jobs; set local role stranger_of_jobs")
 
-        with pytest.raises(errors.ConfigError) as refused:
-            await enqueue(connection, "shop.pack", tenant_id="acme")
+    with pytest.raises(errors.ConfigError, match="grant rowcast_app") as refused:
+        await enqueue(connection, "shop.pack", tenant_id="acme")
 
     assert refused.value.code == "config.grant"
+    await transaction.rollback()
+    await connection.close()
