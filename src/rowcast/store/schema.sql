@@ -57,13 +57,15 @@ language sql stable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$ select nullif(current_setting('rowcast.tenant_id', true), '') $$;
 
--- A UUIDv7 of a given moment (RFC 9562): 48 bits of milliseconds, then the noise of a random UUID from its version on.
--- PostgreSQL 18 has its own, 15 to 17 have not. No `set search_path`: only without it is the body inlined where it is called.
+-- A UUIDv7 of a given moment (RFC 9562): 48 bits of milliseconds, 12 of their fraction, 62 of noise. Not from gen_random_uuid(): a server
+-- built without OpenSSL opens /dev/urandom for each. An event's id is no secret; the process number keeps sessions apart that were seeded
+-- alike. PostgreSQL 18 has its own, 15 to 17 have not. No `set search_path`: only without it is the body inlined where it is called.
 create function rowcast.uuid7(at timestamptz default clock_timestamp()) returns uuid
 language sql volatile parallel safe
 as $$
-    select (pg_catalog.lpad(pg_catalog.to_hex((pg_catalog.date_part('epoch', at) * 1000)::bigint), 12, '0')
-            || '7' || pg_catalog.substr(pg_catalog.gen_random_uuid()::text, 16))::uuid
+    select (pg_catalog.overlay(pg_catalog.lpad(pg_catalog.to_hex((pg_catalog.date_part('epoch', at) * 4096000)::bigint), 15, '0'), '7', 13, 0)
+            || pg_catalog.to_hex(2147483648 + ((pg_catalog.random() * 1073741823)::bigint # pg_catalog.pg_backend_pid()))
+            || pg_catalog.lpad(pg_catalog.to_hex((pg_catalog.random() * 4294967295)::bigint), 8, '0'))::uuid
 $$;
 
 -- The smallest UUID of a moment: the bound of a partition.

@@ -26,10 +26,11 @@ class Query(msgspec.Struct, frozen=True):
         Raises:
             UsageError: `usage.query`, when a parameter is missing or a name is unknown.
         """
-        if values.keys() != set(self.parameters):
+        bound = tuple([values[name] for name in self.parameters if name in values])
+        if not len(bound) == len(values) == len(self.parameters):
             wrong = sorted(values.keys() ^ set(self.parameters))
             raise UsageError(f"Query {self.name} takes {self.parameters}; check {wrong}.", code="usage.query")
-        return tuple(values[name] for name in self.parameters)
+        return bound
 
 
 def parse_query(name: str, text: str) -> Query:
