@@ -48,11 +48,12 @@ _UPGRADE_TEXTS: dict[RefusalCode, str] = {"expired": "Token has expired", "expir
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What of a valid token matters here. `expires_at_s` counts seconds since 1970."""
+    """What of a valid token matters here. `expires_at_s` counts seconds since 1970; `document` is all of it, as JSON."""
 
     role: str
     expires_at_s: int
     tenant_id: str | None = None
+    document: bytes = b"{}"
 
     @property
     def is_service(self) -> bool:
@@ -151,7 +152,8 @@ class Authorizer:
             return Refusal("signature", _WRONG_SIGNATURE)
         except (jwt.PyJWTError, ValueError, RecursionError):
             return _malformed()
-        return self._claims(_strict_object(payload), now_s)
+        found = self._claims(_strict_object(payload), now_s)
+        return found if isinstance(found, Refusal) else msgspec.structs.replace(found, document=payload)
 
     def _claims(self, found: dict[str, Any] | None, now_s: float) -> Claims | Refusal:
         if found is None or not _are_times_right(found, now_s):
