@@ -13,11 +13,13 @@ from rowcast.outbox.claim_feed import ClaimFeed
 class RelayOptions(msgspec.Struct, frozen=True):
     """How failed events are retried, who drains where no relay runs, and what tests set.
 
-    `spare_feed` makes a claim feed for the time of one drain; without it a drain only waits for running relays.
+    `spare_feed` makes a claim feed for the time of one drain; without it a drain only waits for running relays. From
+    `backlog_events` in one batch on, the next batch is taken without a pause.
     """
 
     retry: RetryPolicy = RetryPolicy(max_attempts=10, base_s=1.0, cap_s=3600.0)
     spare_feed: Callable[[], ClaimFeed] | None = None
+    backlog_events: int = 250
     drain_timeout_s: float = 30.0
     low_bound_every_s: float = 5.0
     failpoint: Failpoint = no_failpoint

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from rowcast.bus.bus import Bus
@@ -19,6 +20,11 @@ from rowcast.store.pool import Database
 DELIVERY_DUE = "delivery.due"
 """Bus subject that wakes the delivery runners."""
 _RECONNECT = RetryPolicy(base_s=0.1, cap_s=4.0, jitter=0.25)
+
+_BUSY_EVENTS = 8
+_GATHER_S = 0.004
+"""After a batch of this many events, this long is waited for the next one: each batch costs its round trips, however
+small it is, and on a busy machine the application pays for them."""
 
 T = TypeVar("T")
 
@@ -99,6 +105,8 @@ class Relay:
             _tell_settled(self._feed.name, counts, owed)
             if owed:
                 await self._wake()
+            if _BUSY_EVENTS <= len(batch.events) < self._options.backlog_events:
+                await self._unless_stopped(partial(asyncio.sleep, _GATHER_S))
 
     async def _unless_stopped(self, wait: Callable[[], Awaitable[T]]) -> T | None:
         """Wait for something that may never come; give None when the relay is to stop."""
