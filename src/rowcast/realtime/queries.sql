@@ -1,0 +1,253 @@
+-- name: attach_grants
+-- Sockets take over the rights that wait for them: each right goes to one connection.
+with joined as (
+    select j.tenant_id, j.user_id, j.connection_id, j.topic, j.joined_at,
+           row_number() over (partition by j.tenant_id, j.user_id, j.topic order by j.connection_id) as turn
+    from unnest(:tenant_ids::text[], :user_ids::text[], :connection_ids::text[], :topics::text[], :times::timestamptz[])
+        as j(tenant_id, user_id, connection_id, topic, joined_at)
+    where not exists (
+        select from rowcast.realtime_subscriptions s
+        where (s.tenant_id, s.user_id, s.connection_id, s.topic) = (j.tenant_id, j.user_id, j.connection_id, j.topic))
+), waiting as (
+    select w.id, w.tenant_id, w.user_id, w.topic,
+           row_number() over (partition by w.tenant_id, w.user_id, w.topic order by w.id) as turn
+    from (
+        select s.id, s.tenant_id, s.user_id, s.topic
+        from rowcast.realtime_subscriptions s
+        where s.active and s.joined_at is null
+          and (s.tenant_id, s.user_id, s.topic) in (select j.tenant_id, j.user_id, j.topic from joined j)
+        order by s.id
+        for update skip locked) as w
+)
+update rowcast.realtime_subscriptions s
+set connection_id = j.connection_id, joined_at = j.joined_at, last_ping_at = clock_timestamp()
+from waiting w
+join joined j using (tenant_id, user_id, topic, turn)
+where s.id = w.id;
+
+-- name: keep_joined
+-- Sockets hear topics from now on; a row that is there already lives again.
+insert into rowcast.realtime_subscriptions as s
+    (tenant_id, user_id, connection_id, topic, channel, joined_at, last_ping_at)
+select j.tenant_id, j.user_id, j.connection_id, j.topic, j.topic, j.joined_at, clock_timestamp()
+from unnest(:tenant_ids::text[], :user_ids::text[], :connection_ids::text[], :topics::text[], :times::timestamptz[])
+    as j(tenant_id, user_id, connection_id, topic, joined_at)
+order by j.tenant_id, j.user_id, j.connection_id, j.topic
+on conflict (tenant_id, user_id, connection_id, topic) do update
+    set active = true, joined_at = excluded.joined_at, last_ping_at = excluded.last_ping_at;
+
+-- name: end_left
+-- Sockets hear topics no longer.
+update rowcast.realtime_subscriptions s
+set active = false
+from unnest(:tenant_ids::text[], :user_ids::text[], :connection_ids::text[], :topics::text[], :times::timestamptz[])
+    as l(tenant_id, user_id, connection_id, topic, left_at)
+where (s.tenant_id, s.user_id, s.connection_id, s.topic) = (l.tenant_id, l.user_id, l.connection_id, l.topic);
+
+-- name: log_activity
+-- The audit: one row for each join, leave and refusal, with the channel id where there is one.
+insert into rowcast.realtime_activity_logs
+    (tenant_id, user_id, channel_id, connection_id, topic, event_type, payload, "timestamp")
+select a.tenant_id, a.user_id, s.id, a.connection_id, a.topic, a.event_type,
+       case when a.reason = '' then '{}'::json else json_build_object('reason', a.reason) end, a.at
+from unnest(:tenant_ids::text[], :user_ids::text[], :connection_ids::text[], :topics::text[], :times::timestamptz[],
+            :event_types::text[], :reasons::text[])
+    with ordinality as a(tenant_id, user_id, connection_id, topic, at, event_type, reason, number)
+left join rowcast.realtime_subscriptions s
+    on (s.tenant_id, s.user_id, s.connection_id, s.topic) = (a.tenant_id, a.user_id, a.connection_id, a.topic)
+order by a.number;
+
+-- name: ping_connections
+-- Sockets are alive: what they hear is not swept away.
+update rowcast.realtime_subscriptions set last_ping_at = clock_timestamp()
+where active and connection_id = any (:connection_ids::text[]);
+
+-- name: count_messages
+-- How many messages each user's sockets heard, added to his hour.
+insert into rowcast.realtime_message_counts as c (tenant_id, user_id, hour, messages, last_message_at)
+select m.tenant_id, m.user_id, date_trunc('hour', :at::timestamptz, 'UTC'), m.messages, :at::timestamptz
+from unnest(:tenant_ids::text[], :user_ids::text[], :counts::bigint[]) as m(tenant_id, user_id, messages)
+order by m.tenant_id, m.user_id
+on conflict (tenant_id, user_id, hour) do update
+    set messages = c.messages + excluded.messages, last_message_at = excluded.last_message_at;
+
+-- name: speak_for_user
+-- From here to the end of the transaction row-level security shows one user's rows.
+select set_config('request.jwt.claims', json_build_object('sub', :user_id::text)::text, true);
+
+-- name: take_turns
+-- Takes turns of a user's rate; gives the seconds to wait, 0 when they were taken.
+select rowcast.take_realtime_turns(:tenant_id, :user_id, :wanted, :most, :window_s) as wait_s;
+
+-- name: grant_channels
+-- Rights to channels, which wait for a socket. Asked for again, a right is renewed.
+insert into rowcast.realtime_subscriptions as s
+    (tenant_id, user_id, connection_id, topic, channel, table_name, filter)
+select :tenant_id, :user_id, :connection_id, g.topic, g.channel, g.table_name, g.filter::json
+from unnest(:topics::text[], :channels::text[], :tables::text[], :filters::text[]) as g(topic, channel, table_name, filter)
+order by g.topic
+on conflict (tenant_id, user_id, connection_id, topic) do update
+    set active = true, last_ping_at = clock_timestamp(), channel = excluded.channel, table_name = excluded.table_name,
+        filter = excluded.filter
+returning s.id, s.topic;
+
+-- name: log_about_user
+-- The audit of what a user asked for over HTTP.
+insert into rowcast.realtime_activity_logs (tenant_id, user_id, channel_id, connection_id, topic, event_type, payload)
+select :tenant_id, :user_id, l.channel_id, :connection_id, l.topic, :event_type, :payload::json
+from unnest(:channel_ids::uuid[], :topics::text[]) with ordinality as l(channel_id, topic, number)
+order by l.number;
+
+-- name: end_channels
+-- A user gives channels back: those named, or all of his.
+update rowcast.realtime_subscriptions set active = false
+where active and (:is_all::boolean or id = any (:ids::uuid[]))
+returning id, topic, connection_id;
+
+-- name: own_channels
+-- What a user hears now, as row-level security shows it to him.
+select id, channel, topic, table_name, filter::text as filter, created_at, joined_at, last_ping_at, connection_id
+from rowcast.realtime_subscriptions
+where active and last_ping_at > clock_timestamp() - make_interval(secs => :silence_s::double precision)
+order by created_at, id
+limit :most;
+
+-- name: own_messages
+-- How many messages a user's sockets heard in the last 24 hours, and when the last one.
+select coalesce(sum(messages), 0)::bigint as messages, max(last_message_at) as last_message_at
+from rowcast.realtime_message_counts
+where hour > clock_timestamp() - interval '24 hours';
+
+-- name: connection_statistics
+-- A tenant's connections now, and his messages of today (UTC).
+select (select count(distinct s.connection_id) from rowcast.realtime_subscriptions s
+        where s.tenant_id = :tenant_id and s.active and s.joined_at is not null
+          and s.last_ping_at > clock_timestamp() - make_interval(secs => :silence_s::double precision)) as connections,
+       (select count(*) from rowcast.realtime_subscriptions s
+        where s.tenant_id = :tenant_id and s.active and s.joined_at is not null
+          and s.last_ping_at > clock_timestamp() - make_interval(secs => :silence_s::double precision)) as channels,
+       (select count(distinct s.user_id) from rowcast.realtime_subscriptions s
+        where s.tenant_id = :tenant_id and s.active and s.joined_at is not null
+          and s.last_ping_at > clock_timestamp() - make_interval(secs => :silence_s::double precision)) as users,
+       (select count(distinct a.connection_id) from rowcast.realtime_activity_logs a
+        where a.tenant_id = :tenant_id and a.event_type = 'join'
+          and a."timestamp" >= date_trunc('day', clock_timestamp(), 'UTC')) as connections_today,
+       (select coalesce(sum(m.messages), 0)::bigint from rowcast.realtime_message_counts m
+        where m.tenant_id = :tenant_id and m.hour >= date_trunc('day', clock_timestamp(), 'UTC')) as messages_today;
+
+-- name: sweep_subscriptions
+-- Ends what has given no sign of life, logs it, and removes it together with what had ended before; gives the two counts.
+with gone as (
+    delete from rowcast.realtime_subscriptions
+    where not active or last_ping_at < clock_timestamp() - make_interval(secs => :silence_s::double precision)
+    returning id, tenant_id, user_id, connection_id, topic, active
+), logged as (
+    insert into rowcast.realtime_activity_logs (tenant_id, user_id, channel_id, connection_id, topic, event_type)
+    select g.tenant_id, g.user_id, g.id, g.connection_id, g.topic, 'expiry' from gone g where g.active
+    returning 1
+)
+select (select count(*) from gone) as removed, (select count(*) from logged) as expired;
+
+-- name: forget_activity
+-- Removes some log rows that are older than the retention time.
+delete from rowcast.realtime_activity_logs where id in (
+    select a.id from rowcast.realtime_activity_logs a
+    where a."timestamp" < clock_timestamp() - make_interval(days => :days::integer)
+    order by a."timestamp" limit :most);
+
+-- name: forget_counts
+-- Removes counts that are older than the retention time.
+delete from rowcast.realtime_message_counts where hour < clock_timestamp() - make_interval(days => :days::integer);
+
+-- name: forget_turns
+-- Removes the turns of users who have taken none for an hour.
+delete from rowcast.realtime_turns where last_taken_at < clock_timestamp() - interval '1 hour';
+
+-- name: begin_session
+-- Where a session stands and how long ago that was; one that is not known yet begins at the bound below which everything is settled.
+with before as (
+    select changed_at from rowcast.realtime_session where tenant_id = :tenant_id and topic = :topic and session = :session
+), kept as (
+    insert into rowcast.realtime_session as s (tenant_id, topic, session, from_seq)
+    select :tenant_id, :topic, :session, coalesce(min(low_seq), 0) from rowcast.feed_cursor where shard >= 0
+    on conflict (tenant_id, topic, session) do update set changed_at = clock_timestamp()
+    returning s.from_seq, s.received
+)
+select k.from_seq, k.received, extract(epoch from clock_timestamp() - b.changed_at)::double precision as away_s
+from kept k left join before b on true;
+
+-- name: told_before
+-- Events of a tenant from a number on that were told already and may belong to a topic, newest first.
+select e.id::text as id
+from rowcast.event e
+where e.tenant_id = :tenant_id and e.seq >= :from_seq
+  and (:is_wide::boolean or e.topic = :topic or (e.topic is null and e.event_type like :types))
+  and (select status from rowcast.event_state s where s.event_id = e.id) = 'published'
+order by e.seq desc limit :limit;
+
+-- name: missed_events
+-- The newest events of a tenant from a number on that may belong to a topic and were not received, up to a size; `visited` counts them all.
+with visited as materialized (
+    select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.payload, e.traceparent, e.topic
+    from rowcast.event e
+    where e.tenant_id = :tenant_id and e.seq >= :from_seq
+      and (:is_wide::boolean or e.topic = :topic or (e.topic is null and e.event_type like :types))
+      and (select status from rowcast.event_state s where s.event_id = e.id) is distinct from 'dead'
+      and e.id::text <> all(:received::text[])
+    order by e.seq desc limit :limit
+), sized as (
+    select v.id, v.seq, v.tenant_id, v.aggregate_type, v.aggregate_id, v.event_type, v.version, v.occurred_at, v.payload, v.traceparent, v.topic,
+           count(*) over () as visited, sum(octet_length(v.payload::text)) over (order by v.seq desc) as bytes
+    from visited v
+)
+select id, seq, tenant_id, aggregate_type, aggregate_id, event_type, version, occurred_at, payload, traceparent, topic, visited
+from sized where bytes <= :most_bytes order by seq desc;
+
+-- name: settled_events
+-- Settled events of some tenants from a number on, oldest first, so many of each; dead ones were never told.
+select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at,
+       case when :is_wide::boolean then e.payload else 'null'::json end as payload, e.traceparent, e.topic
+from unnest(:tenants::text[], :from_seqs::bigint[]) as asked(tenant_id, from_seq)
+cross join lateral (
+    select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.payload, e.traceparent, e.topic
+    from rowcast.event e
+    where e.tenant_id = asked.tenant_id and e.seq >= asked.from_seq and e.seq < :low_seq
+      and (select status from rowcast.event_state s where s.event_id = e.id) is distinct from 'dead'
+    order by e.seq limit :limit
+) e
+order by e.tenant_id, e.seq;
+
+-- name: settled_bound
+-- The number below which every event is settled and none can appear any more.
+select coalesce(min(low_seq), 0) as low_seq from rowcast.feed_cursor where shard >= 0;
+
+-- name: keep_sessions
+-- How far some sessions have come. A row that is further already stays.
+insert into rowcast.realtime_session as s (tenant_id, topic, session, from_seq, received)
+select tenant_id, topic, session, from_seq, received
+from jsonb_to_recordset(:cursors::jsonb) as given(tenant_id text, topic text, session text, from_seq bigint, received text[])
+order by tenant_id, topic, session
+on conflict (tenant_id, topic, session) do update
+set from_seq = excluded.from_seq, received = excluded.received, changed_at = clock_timestamp()
+where excluded.from_seq >= s.from_seq;
+
+-- name: forget_sessions
+-- Deletes sessions that have not been heard for long, and the oldest of a tenant that has too many.
+delete from rowcast.realtime_session s
+using (
+    select tenant_id, topic, session,
+           changed_at < clock_timestamp() - make_interval(secs => :kept_s)
+               or row_number() over (partition by tenant_id order by changed_at desc) > :most as is_over
+    from rowcast.realtime_session
+) old
+where old.is_over and s.tenant_id = old.tenant_id and s.topic = old.topic and s.session = old.session;
+
+-- name: events_since
+-- The newest events of a tenant since a moment that may belong to a topic.
+select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.payload, e.traceparent, e.topic,
+       e.created_at
+from rowcast.event e
+where e.tenant_id = :tenant_id and e.id >= rowcast.uuid7_floor(:since) and e.created_at >= :since
+  and (:is_wide::boolean or e.topic = :topic or (e.topic is null and e.event_type like :types))
+  and (select status from rowcast.event_state s where s.event_id = e.id) is distinct from 'dead'
+order by e.seq desc limit :limit;
