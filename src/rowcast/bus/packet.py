@@ -23,7 +23,7 @@ _NONCE_BYTES = 12
 
 
 class Packet(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Messages from one node. `number` counts that node's packets, so that a gap or a repetition shows.
+    """Messages from one node. `number` counts what that node sends, so that a gap or a repetition shows; 0 before that.
 
     `is_stored` means that the one message was too long and lies in the table.
     """
@@ -35,11 +35,10 @@ class Packet(msgspec.Struct, frozen=True, array_like=True, gc=False):
     is_stored: bool = False
 
 
-def pack(node: bytes, first_number: int, subject: str, messages: Sequence[bytes]) -> list[Packet]:
-    """Give the packets that carry `messages` in order, numbered from `first_number` on."""
+def pack(node: bytes, subject: str, messages: Sequence[bytes]) -> list[Packet]:
+    """Give the packets that carry `messages` in order, not numbered yet."""
     return [
-        Packet(node, number, subject, group, is_stored=_weight(group) > _BODY_LIMIT_BYTES)
-        for number, group in enumerate(_groups(messages), first_number)
+        Packet(node, 0, subject, group, is_stored=_weight(group) > _BODY_LIMIT_BYTES) for group in _groups(messages)
     ]
 
 

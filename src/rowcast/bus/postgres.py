@@ -6,6 +6,7 @@ many messages at once.
 
 import asyncio
 import itertools
+import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -25,8 +26,11 @@ from rowcast.store.sql import load_queries
 
 _CHANNEL = "rowcast_bus"
 _ROOM = "rowcast.bus"
-_LOCKS = {"lock_class": 0x726F7763, "listening_lock": 67}
-"""The advisory lock that every listening node shares: who holds it alone talks to nobody. 0 to 66 belong to relays."""
+_LOCK_CLASS = 0x726F7763
+_EVERYTHING = 67
+"""The advisory lock that nodes share who hear every subject; 0 to 66 belong to relays. A subject has one of its own, so
+that what nobody else hears is told to nobody else."""
+_SUBJECT_LOCKS = 1 << 30
 
 
 class PostgresBusSettings(msgspec.Struct, frozen=True):
@@ -50,6 +54,7 @@ class PostgresBus:
         node: bytes,
         noise: Callable[[], float],
         settings: PostgresBusSettings | None = None,
+        hears: Sequence[str] | None = None,
     ) -> None:
         """Use a connection of its own to `dsn`.
 
@@ -58,8 +63,10 @@ class PostgresBus:
             node: 16 random bytes: tells this node's packets from others'.
             noise: Gives random numbers from 0 to 1, so that nodes do not reconnect all at once.
             settings: Bounds.
+            hears: The only subjects that this process subscribes to; left out when it may be any.
         """
         self._dsn = dsn
+        self._hears = hears
         self._node = node
         self._noise = noise
         self._settings = settings or PostgresBusSettings()
@@ -68,7 +75,7 @@ class PostgresBus:
         self._unsent: deque[Packet] = deque()
         self._unsent_bytes = 0
         self._inbox: deque[Packet] = deque()
-        self._number = 0
+        self._queued = self._number = 0
         self._connects = 0
         self._seal: Seal | None = None
         self._connection: Connection | None = None
@@ -133,18 +140,19 @@ class PostgresBus:
             raise StoreUnavailableError(
                 "The bus cannot reach the other nodes now; only this one was told. Check the database."
             )
-        packets = pack(self._node, self._number + 1, subject, messages)
-        self._number += len(packets)
+        # Numbered when they are sent: receivers take a missing number for a loss.
+        packets = pack(self._node, subject, messages)
+        self._queued += len(packets)
         self._unsent.extend(packets)
         self._unsent_bytes += size_bytes
         self._wake.set()
-        return self._number
+        return self._queued
 
-    async def _wait_for(self, number: int) -> None:
+    async def _wait_for(self, place: int) -> None:
         """Wait until a packet is sent; within the bound and while connected; it stays queued otherwise."""
         try:
             async with asyncio.timeout(self._settings.timeout_s):
-                while self._is_connected and self._unsent and self._unsent[0].number <= number:
+                while self._is_connected and self._unsent and self._queued - len(self._unsent) < place:
                     await self._settled.wait()
         except TimeoutError:
             tell("bus.slow")
@@ -184,7 +192,8 @@ class PostgresBus:
 
     async def _announce(self, connection: Connection) -> None:
         try:
-            await connection.execute(load_queries(_ROOM)["announce"], **_LOCKS)
+            locks = [_EVERYTHING] if self._hears is None else [subject_lock(subject) for subject in self._hears]
+            await connection.fetch(load_queries(_ROOM)["announce"], lock_class=_LOCK_CLASS, locks=locks)
         except BaseException:
             await connection.close()
             raise
@@ -234,16 +243,30 @@ class PostgresBus:
         if not waiting or seal is None:
             return
         # Asked after the packets were published: who begins to listen later cannot have missed them.
-        row = await connection.fetch_one(load_queries(_ROOM)["is_heard"], **_LOCKS)
-        if row is not None and row["is_heard"]:
-            packets = list(itertools.islice(self._unsent, self._settings.packets_per_send))
-            await self._notify(connection, seal, packets)
-            waiting = len(packets)
+        row = await connection.fetch_one(load_queries(_ROOM)["heard"], lock_class=_LOCK_CLASS)
+        heard = frozenset(row["locks"]) if row else frozenset()
+        if heard:
+            waiting = min(waiting, self._settings.packets_per_send)
+            await self._notify(connection, seal, self._numbered(waiting, heard))
         for _ in range(waiting):
             self._unsent_bytes -= sum(map(len, self._unsent.popleft().messages))
         self._settle()
 
+    def _numbered(self, count: int, heard: frozenset[int]) -> list[Packet]:
+        """Give those of the next packets that are heard. One that is sent again keeps its number: it is heard once."""
+        packets = []
+        for place, packet in enumerate(list(itertools.islice(self._unsent, count))):
+            if not _is_heard(packet, heard):
+                continue
+            if not packet.number:
+                self._number += 1
+                packet = self._unsent[place] = msgspec.structs.replace(packet, number=self._number)  # noqa: PLW2901
+            packets.append(packet)
+        return packets
+
     async def _notify(self, connection: Connection, seal: Seal, packets: Sequence[Packet]) -> None:
+        if not packets:
+            return
         long = [packet for packet in packets if packet.is_stored]
         queries = load_queries(_ROOM)
         async with connection.transaction():
@@ -299,6 +322,15 @@ class PostgresBus:
         """Wake everybody who waits for packets to be sent; each looks for itself."""
         self._settled.set()
         self._settled.clear()
+
+
+def subject_lock(subject: str) -> int:
+    """Give the number of the lock that says that a node hears a subject."""
+    return _SUBJECT_LOCKS | zlib.crc32(subject.encode()) >> 2
+
+
+def _is_heard(packet: Packet, locks: frozenset[int]) -> bool:
+    return _EVERYTHING in locks or subject_lock(packet.subject) in locks
 
 
 def _contract(bus: PostgresBus) -> Bus:

@@ -1,14 +1,13 @@
 -- name: announce
--- This session counts as a node that listens, until it ends.
-select pg_advisory_lock_shared(:lock_class::integer, :listening_lock::integer);
+-- This session counts as a node that listens, until it ends: to everything, or to some subjects.
+select pg_advisory_lock_shared(:lock_class::integer, lock) from unnest(:locks::integer[]) as lock;
 
--- name: is_heard
--- Whether another node listens.
-select exists (
-    select 1 from pg_locks
-    where locktype = 'advisory' and classid = :lock_class::integer::oid and objid = :listening_lock::integer::oid and objsubid = 2
-      and granted and pid <> pg_backend_pid() and database = (select oid from pg_database where datname = current_database())
-) as is_heard;
+-- name: heard
+-- The locks by which other nodes say what they hear.
+select coalesce(array_agg(distinct objid::bigint), '{}') as locks
+from pg_locks
+where locktype = 'advisory' and classid = :lock_class::integer::oid and objid::bigint >= 67 and objsubid = 2
+  and granted and pid <> pg_backend_pid() and database = (select oid from pg_database where datname = current_database());
 
 -- name: notify
 -- Tells the other nodes; all packets of one statement arrive together and in order.

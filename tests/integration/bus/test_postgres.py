@@ -186,3 +186,33 @@ async def test_long_messages_are_cleaned_up_after_a_minute(dsn: str, database: D
 
         assert stored is not None
         assert stored["n"] == 1
+
+
+async def test_what_no_other_node_hears_leaves_no_trace_and_no_gap(dsn: str) -> None:
+    heard: list[bytes] = []
+    facts: list[str] = []
+    noted: list[str] = []
+    listener = await listen(dsn, "rowcast_bus", on_message=noted.append, on_lost=lambda: None, timeout_s=5.0)
+    relay = PostgresBus(dsn, node=b"r" * 16, noise=random.random, settings=QUICK, hears=["delivery.due"])
+    with listening(lambda name, _: facts.append(name)):
+        async with opened(make_bus(dsn, b"h")) as here, opened(relay):
+            relay.subscribe("delivery.due", heard.append)
+            # `here` hears everything, but nobody else hears sockets' messages: `relay` asked for one subject only.
+            for number in range(3):
+                await here.publish("realtime", [b"not for relays"])
+                await here.publish("delivery.due", [b"%d" % number])
+            await until_heard(heard, [b"0", b"1", b"2"])
+    await listener.close()
+
+    assert len(noted) == 3
+    assert "bus.gap" not in facts
+
+
+async def test_a_node_that_hears_everything_is_told_every_subject(dsn: str) -> None:
+    heard: list[bytes] = []
+    relay = PostgresBus(dsn, node=b"r" * 16, noise=random.random, settings=QUICK, hears=())
+    async with opened(make_bus(dsn, b"h")) as here, opened(relay):
+        here.subscribe("realtime", heard.append)
+        await relay.publish("realtime", [b"for sockets"])
+
+        await until_heard(heard, [b"for sockets"])

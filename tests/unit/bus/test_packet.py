@@ -12,28 +12,27 @@ KEY = bytes(range(32))
 
 @given(st.lists(st.binary(max_size=9_000), max_size=20))
 def test_packing_loses_nothing_and_keeps_the_order(messages: list[bytes]) -> None:
-    packets = pack(NODE, 7, "realtime", messages)
+    packets = pack(NODE, "realtime", messages)
 
     assert [message for packet in packets for message in packet.messages] == messages
-    assert [packet.number for packet in packets] == list(range(7, 7 + len(packets)))
 
 
 @given(st.lists(st.binary(max_size=9_000), min_size=1, max_size=20))
 def test_every_notification_is_short_enough_for_the_database(messages: list[bytes]) -> None:
     seal = Seal(KEY)
 
-    assert all(len(seal.close(packet)) <= NOTIFY_LIMIT_BYTES for packet in pack(NODE, 1, "delivery.due", messages))
+    assert all(len(seal.close(packet)) <= NOTIFY_LIMIT_BYTES for packet in pack(NODE, "delivery.due", messages))
 
 
 def test_thousands_of_tiny_messages_share_packets_that_still_fit() -> None:
-    packets = pack(NODE, 1, "s" * 100, [b"x"] * 5_000)
+    packets = pack(NODE, "s" * 100, [b"x"] * 5_000)
 
     assert len(packets) < 10
     assert max(len(Seal(KEY).close(packet)) for packet in packets) <= NOTIFY_LIMIT_BYTES
 
 
 def test_only_a_message_that_fits_no_packet_is_stored_and_it_is_alone() -> None:
-    packets = pack(NODE, 1, "realtime", [b"a", b"x" * 8_000, b"b"])
+    packets = pack(NODE, "realtime", [b"a", b"x" * 8_000, b"b"])
 
     assert [(packet.is_stored, len(packet.messages)) for packet in packets] == [(False, 1), (True, 1), (False, 1)]
 
