@@ -1,0 +1,76 @@
+"""Rows become the broadcasts that were heard live, marked as told again."""
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from rowcast.core.envelope import Envelope
+from rowcast.realtime.messages import Broadcast, TopicKey
+from rowcast.realtime.recover_cursor import Settled
+from rowcast.realtime.recover_rows import Candidates, candidates, event_of, retold, settled_by_topic
+from rowcast.realtime.sink import event_broadcasts
+
+ID = uuid.UUID("0190aaaa-0000-7000-8000-000000000001")
+WHOLE, MODULE = TopicKey("acme", True, "tenant:acme"), TopicKey("acme", True, "tenant:acme:orders")
+
+
+def row(**more: Any) -> dict[str, Any]:
+    return {
+        "id": ID, "seq": 7, "tenant_id": "acme", "aggregate_type": "order", "aggregate_id": "o1",
+        "event_type": "orders.confirmed", "version": 1, "occurred_at": datetime(2026, 1, 1, tzinfo=UTC),
+        "payload": '{"id":"o1"}', "traceparent": None, "topic": None, **more,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("key", [WHOLE, MODULE])
+def test_an_event_is_told_again_as_it_was_told_live(key: TopicKey) -> None:
+    live = next(each for each in event_broadcasts(event_of(row())) if each.key == key)
+    ((seq, again),) = retold([row()], key)
+
+    assert seq == 7
+    assert (again.payload, again.event, again.key) == (live.payload, live.event, live.key)
+    assert again.meta == b'{"replayed":true,"id":"%b"}' % str(ID).encode()
+
+
+def test_a_watched_row_is_told_again_on_its_own_topic_only() -> None:
+    watched = row(topic="orders:acme", payload='{"operation":"UPDATE","record":{}}')
+
+    assert [again.event for _, again in retold([watched], TopicKey("acme", True, "orders:acme"))] == ["UPDATE"]
+    assert retold([watched], WHOLE) == []
+
+
+def test_an_event_of_another_tenant_or_namespace_is_never_told_again_here() -> None:
+    assert retold([row()], TopicKey("globex", True, "tenant:acme")) == []
+    assert retold([row()], TopicKey("acme", False, "tenant:acme")) == []
+
+
+def test_settled_events_are_sorted_by_topic_without_their_payload() -> None:
+    found = settled_by_topic([row(payload="null"), row(payload="null", topic="orders:acme", seq=8)])
+
+    assert found == {
+        WHOLE: [Settled(7, str(ID))],
+        MODULE: [Settled(7, str(ID))],
+        TopicKey("acme", True, "orders:acme"): [Settled(8, str(ID))],
+    }
+
+
+def test_a_rule_of_ones_own_says_where_an_event_is_told() -> None:
+    def told(event: Envelope) -> tuple[Broadcast, ...]:
+        return (Broadcast(event.tenant_id, True, "vip", event.event_type, b"{}"),)
+
+    assert [again.topic for _, again in retold([row()], TopicKey("acme", True, "vip"), told)] == ["vip"]
+
+
+@pytest.mark.parametrize(
+    ("topic", "types"),
+    [
+        ("tenant:acme", "%"),
+        ("tenant:acme:order_lines", "order\\_lines.%"),
+        ("orders:acme", ""),
+        ("tenant:acme:BAD", ""),
+    ],
+)
+def test_a_query_is_told_which_events_may_belong_to_a_topic(topic: str, types: str) -> None:
+    assert candidates(topic) == Candidates(topic, types)
