@@ -1,4 +1,4 @@
-"""A pack: event types, rules, tasks and watches that belong together, as one value."""
+"""A pack: event types, rules, tasks, watches and channels that belong together, as one value."""
 
 import re
 
@@ -12,7 +12,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 class Pack(msgspec.Struct, frozen=True, kw_only=True):
     """What a plug-in brings. Found by the entry point `rowcast.packs` or named in the setting `packs`.
 
-    `events` are payload classes, `rules` what `rule` gives, `tasks` what `task` gives, `watches` declared tables.
+    `events` are payload classes, `rules` what `rule` gives, `tasks` what `task` gives, `watches` declared tables,
+    `subscriptions` declared channels.
     They are objects here, because the floors above define them.
     """
 
@@ -21,6 +22,7 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[object, ...] = ()
     tasks: tuple[object, ...] = ()
     watches: tuple[object, ...] = ()
+    subscriptions: tuple[object, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a name that cannot stand in settings and metrics, and a part that is no tuple.
@@ -33,7 +35,7 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True):
                 f"The pack's name {self.name[:80]!r} must be a lower-case word: letters, digits and '_'.",
                 code="usage.pack",
             )
-        for part in ("events", "rules", "tasks", "watches"):
+        for part in ("events", "rules", "tasks", "watches", "subscriptions"):
             if not isinstance(getattr(self, part), tuple):
                 raise UsageError(
                     f"{part} of the pack {self.name} must be a tuple. Write ({part}[0], ...).", code="usage.pack"

@@ -33,10 +33,13 @@ from rowcast.outbox.claim_feed import ClaimFeed
 from rowcast.outbox.feed import Feed
 from rowcast.outbox.options import RelayOptions
 from rowcast.outbox.relay import Relay
+from rowcast.realtime.audit_writer import ActivityWriter
 from rowcast.realtime.hub import Hub
 from rowcast.realtime.sink import RealtimeSink
+from rowcast.realtime.subscriptions import DeclaredChannel
 from rowcast.router.router import Router
 from rowcast.router.rule import built_in_rules
+from rowcast.server.channels import declared_channels
 from rowcast.server.feed_choice import is_log_streamed
 from rowcast.server.plugins import options_of
 from rowcast.server.policy import egress_policy
@@ -65,6 +68,8 @@ class App:
     relay: Relay | None
     archive: Archive | None
     runner: Runner | None
+    activity: ActivityWriter | None
+    channels: Mapping[str, DeclaredChannel]
     is_bus_connected: Callable[[], bool] | None = None
 
 
@@ -128,6 +133,8 @@ class _Build:
             relay=await self._relay(router, ledger) if "relay" in roles else None,
             archive=self._archive() if "relay" in roles else None,
             runner=self._runner(sinks, ledger) if "delivery" in roles else None,
+            activity=self._activity() if "gateway" in roles else None,
+            channels=declared_channels(self.settings.channel, options["subscriptions"]),
             is_bus_connected=self._bus_connection(),
         )
 
@@ -163,6 +170,10 @@ class _Build:
             events_days=kept.events_days, deliveries_days=kept.deliveries_days, drop_detached=kept.drop_detached
         )
         return Archive(database=self.database, retention=retention, noise=self.noise)
+
+    def _activity(self) -> ActivityWriter:
+        keep_days = self.settings.retention.activity_days
+        return ActivityWriter(database=self.database, clock=self.clock, keep_days=keep_days)
 
     def _runner(self, sinks: Sequence[Sink], ledger: Ledger) -> Runner:
         return Runner(

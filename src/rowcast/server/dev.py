@@ -30,7 +30,7 @@ from rowcast.server.embedded import EmbeddedPostgres
 from rowcast.server.instance import Instance, remove_instance, write_instance
 from rowcast.server.keys import SCOPES, keep_key
 from rowcast.server.local_only import is_local
-from rowcast.server.parts import api_routes, health_watch, told
+from rowcast.server.parts import api_routes, health_watch, told, user_routes
 from rowcast.server.plugins import load_packs
 from rowcast.server.ports import bind
 from rowcast.server.routes_dev import LiveConfig, dev_routes
@@ -92,7 +92,7 @@ async def _serve(
     catcher = Catcher(clock=SystemClock(), secrets=(keys.webhook_secret,))
     shown = dev_routes(config=_live_config(instance), catcher=catcher, history=History(database=app.database))
     authorizer = Authorizer(secret=DEVELOPMENT_JWT_SECRET, tenant_claim=app.settings.auth.tenant_claim)
-    routes = (*api_routes(app, health=health, metrics=metrics), shown)
+    routes = (*api_routes(app, health=health, metrics=metrics), *user_routes(app, authorizer=authorizer), shown)
     server = Server(app, health=health, listener=listener, authorizer=authorizer, routes=routes, is_welcome=is_local)
     duties = [health_watch(app, health=health, metrics=metrics).run]
     if options.is_sampled and options.is_moving:

@@ -25,6 +25,7 @@ SCOPES = (
     "deliveries:replay",
     "endpoints:read",
     "endpoints:write",
+    "realtime:read",
 )
 _PREFIX = "rk_"
 _ID_BYTES = 9

@@ -20,6 +20,8 @@ from rowcast.observe.metrics import Metrics
 from rowcast.observe.status import StatusReader
 from rowcast.observe.watch import Watch
 from rowcast.outbox.table import EventTable
+from rowcast.realtime.authorize import Authorizer
+from rowcast.realtime.subscriptions_table import SubscriptionTable
 from rowcast.server.app import App
 from rowcast.server.keys import find_key
 from rowcast.server.routes_dead_letters import dead_letter_routes
@@ -28,6 +30,7 @@ from rowcast.server.routes_endpoints import endpoint_routes
 from rowcast.server.routes_events import event_routes
 from rowcast.server.routes_health import health_routes
 from rowcast.server.routes_outbox import outbox_routes
+from rowcast.server.routes_realtime import realtime_routes, statistics_routes
 from rowcast.server.settings import Settings
 
 # Says at each restart of the database that each connection could not be restored; the rooms tell of that themselves.
@@ -89,7 +92,14 @@ def api_routes(app: App, *, health: Health, metrics: Metrics) -> Sequence[Routes
         delivery_routes(history=History(database=app.database), find_key=finder),
         dead_letter_routes(dead_letters=DeadLetters(database=app.database), find_key=finder),
         endpoint_routes(table=app.endpoints, find_key=finder),
+        statistics_routes(table=SubscriptionTable(database=app.database), find_key=finder),
     )
+
+
+def user_routes(app: App, *, authorizer: Authorizer) -> Sequence[Routes]:
+    """Give the routes that are called with users' tokens instead of API keys."""
+    table = SubscriptionTable(database=app.database)
+    return (realtime_routes(table=table, authorizer=authorizer, clock=app.clock, channels=app.channels),)
 
 
 def health_watch(app: App, *, health: Health, metrics: Metrics) -> Watch:

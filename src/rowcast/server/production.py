@@ -11,7 +11,7 @@ from rowcast.observe.metrics import Metrics
 from rowcast.realtime.authorize import Authorizer
 from rowcast.server.app import open_app
 from rowcast.server.dev_folder import DEVELOPMENT_JWT_SECRET
-from rowcast.server.parts import api_routes, health_watch, told
+from rowcast.server.parts import api_routes, health_watch, told, user_routes
 from rowcast.server.plugins import load_packs
 from rowcast.server.ports import bind
 from rowcast.server.serve import Server
@@ -45,6 +45,8 @@ async def run_production(settings: Settings, *, is_migrated: bool = False) -> No
         await _await_schema(url, is_migrated=is_migrated, patience_s=settings.database.start_timeout_s)
         async with open_app(settings, database_url=url, packs=packs) as app:
             routes = api_routes(app, health=health, metrics=metrics) if is_gateway else ()
+            if authorizer is not None:
+                routes = (*routes, *user_routes(app, authorizer=authorizer))
             server = Server(app, health=health, listener=listener, authorizer=authorizer, routes=routes)
             await server.run(duties=[health_watch(app, health=health, metrics=metrics).run])
 

@@ -90,6 +90,9 @@ class Server:
         http = HttpProtocols(LocalOnly(application, self._is_welcome) if self._is_welcome else application)
         await http.open()
         doors.push_async_callback(http.close)
+        if self._app.activity is not None:
+            # Left first and written last: what the sockets do at the end is kept too.
+            doors.push_async_callback(self._app.activity.close)
         await hub.open()
         doors.push_async_callback(hub.close, "Server is restarting")
         gateway = Gateway(hub=hub, authorizer=self._authorizer, http_protocol_factory=http, is_welcome=self._is_welcome)
@@ -102,6 +105,8 @@ class Server:
         tasks = [group.create_task(_kept_up(duty), name=f"duty:{number}") for number, duty in enumerate(duties)]
         if self._app.relay is not None:
             tasks.append(group.create_task(self._app.relay.run(), name="relay"))
+        if self._app.activity is not None:
+            tasks.append(group.create_task(self._app.activity.run(), name="activity"))
         if self._app.archive is not None:
             tasks.append(group.create_task(self._app.archive.run(), name="archive"))
         if self._app.runner is not None:

@@ -112,6 +112,9 @@ class RetentionSettings(_Section):
     deliveries_days: int = Field(
         default=30, ge=1, le=3650, description="settled deliveries and attempts older than this are deleted"
     )
+    activity_days: int = Field(
+        default=30, ge=1, le=3650, description="joins, leaves and message counts of sockets older than this are deleted"
+    )
 
 
 class LogSettings(_Section):
@@ -136,6 +139,9 @@ class Settings(_Section):
     log: LogSettings = LogSettings()
     packs: tuple[str, ...] = Field(default=(), description="packs to load besides the installed ones, as module:name")
     watch: tuple[dict[str, Any], ...] = Field(default=(), description="watched tables, one [[watch]] table each")
+    channel: tuple[dict[str, Any], ...] = Field(
+        default=(), description="channels that users subscribe to over HTTP, one [[channel]] table each"
+    )
 
 
 class Loaded(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from rowcast.observe.metrics import Metrics
 from rowcast.realtime.authorize import Authorizer
 from rowcast.server.app import App, open_app
 from rowcast.server.keys import SCOPES, create_key
-from rowcast.server.parts import api_routes, health_watch
+from rowcast.server.parts import api_routes, health_watch, user_routes
 from rowcast.server.ports import bind
 from rowcast.server.serve import Server
 from rowcast.server.settings import Settings, load_settings
@@ -65,8 +65,8 @@ async def running(
     async with open_app(settings, database_url=dsn, packs=packs) as app:
         with bind("127.0.0.1", 0, is_next_allowed=False) as listener:
             port = listener.getsockname()[1]
-            routes = api_routes(app, health=health, metrics=metrics)
             authorizer = Authorizer(secret=JWT_SECRET)
+            routes = (*api_routes(app, health=health, metrics=metrics), *user_routes(app, authorizer=authorizer))
             server = Server(app, health=health, listener=listener, authorizer=authorizer, routes=routes)
             duties = [health_watch(app, health=health, metrics=metrics).run]
             async with asyncio.TaskGroup() as group:

@@ -28,6 +28,7 @@ ROUTES = [
     ("GET", "/api/v1/endpoints/ep_1", "endpoints:read"),
     ("PUT", "/api/v1/endpoints/ep_1", "endpoints:write"),
     ("DELETE", "/api/v1/endpoints/ep_1", "endpoints:write"),
+    ("GET", "/api/v1/realtime/statistics", "realtime:read"),
 ]
 
 
