@@ -21,8 +21,8 @@ DELIVERY_DUE = "delivery.due"
 """Bus subject that wakes the delivery runners."""
 _RECONNECT = RetryPolicy(base_s=0.1, cap_s=4.0, jitter=0.25)
 
-_BUSY_EVENTS = 8
-_GATHER_S = 0.004
+_BUSY_EVENTS = 6
+_GATHER_S = 0.008
 """After a batch of this many events, this long is waited for the next one: each batch costs its round trips, however
 small it is, and on a busy machine the application pays for them."""
 
