@@ -28,8 +28,11 @@ class Node:
 
 
 @asynccontextmanager
-async def node(dsn: str, **settings: str) -> AsyncIterator[Node]:
-    """Start a server on `dsn` for a block. `settings` are environment names without their prefix, in lower case."""
+async def node(dsn: str, *, is_up: str = "server.listening", **settings: str) -> AsyncIterator[Node]:
+    """Start a server on `dsn` for a block. `settings` are environment names without their prefix, in lower case.
+
+    `is_up` is what its log says when it is ready; a process without the gateway role never listens.
+    """
     names = {f"ROWCAST_{name.upper()}": text for name, text in settings.items()}
     environment = {
         **os.environ,
@@ -45,7 +48,7 @@ async def node(dsn: str, **settings: str) -> AsyncIterator[Node]:
     assert process.stderr is not None
     try:
         async with asyncio.timeout(_START_S):
-            port = await _port(process.stderr)
+            port = await _port(process.stderr, is_up)
         async with asyncio.TaskGroup() as group:
             reader = group.create_task(_drop(process.stderr))
             yield Node(process.pid, port)
@@ -59,12 +62,12 @@ async def node(dsn: str, **settings: str) -> AsyncIterator[Node]:
             await process.wait()
 
 
-async def _port(lines: asyncio.StreamReader) -> int:
+async def _port(lines: asyncio.StreamReader, is_up: str) -> int:
     said: list[str] = []
     while line := (await lines.readline()).decode():
         said.append(line)
-        if line.startswith("{") and (fact := json.loads(line)).get("event") == "server.listening":
-            return int(fact["port"])
+        if line.startswith("{") and (fact := json.loads(line)).get("event") == is_up:
+            return int(fact.get("port", 0))
     raise RuntimeError("the server did not start:\n" + "".join(said)[-2000:])
 
 

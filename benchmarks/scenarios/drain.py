@@ -1,7 +1,7 @@
 """Draining a backlog: each event is routed through 20 rules, gets one delivery, and is marked published.
 
 The events lie there before anybody reads (1 KiB each, ten a transaction). Our clock runs from the first state to
-the last, of real `rowcast serve` processes without the delivery role. The peers are job queues on the same server,
+the last, of real `rowcast serve` processes with the role relay alone. The peers are job queues on the same server,
 drained by one worker each whose jobs do nothing, in batches of 500: they claim and complete a row, and route
 nothing. Their clocks run from the start of the worker.
 """
@@ -28,6 +28,9 @@ EVENTS = 100_000
 _A_TRANSACTION = 10
 _JS = Path(__file__).parents[1] / "js"
 _BODY = text_of(PAYLOAD_BYTES)
+_SETTINGS = {"packs": "benchmarks.shop:pack", "server__roles": "relay"}
+_SHARED_OUT_S = 3.0
+"""After this long every process has its share of the shards."""
 _PEERS = {"graphile": "graphile-worker, batched: claim + complete", "pgqueuer": "pgqueuer: claim + complete"}
 _ADDED = "select case when is_called then last_value else 0 end from rowcast.delivery_id_seq"
 _PUBLISHED = "select count(*) from rowcast.event_state where status = 'published'"
@@ -38,8 +41,8 @@ async def run(effort: Effort) -> list[Row]:
     count, turns = max(20_000, int(EVENTS * effort.scale)), max(3, effort.turns // 3)
     async with server({"max_wal_size": "4GB"}) as postgres:
         measures: dict[str, Measure] = {
-            "wal": partial(_measure, postgres, count, feed="wal", processes=1),
-            "claim": partial(_measure, postgres, count, feed="claim", processes=2),
+            "wal": partial(_measure_wal, postgres, count),
+            "claim": partial(_measure_claim, postgres, count, processes=2),
         }
         peers = {
             "graphile": partial(_peer, postgres, count, "node", str(_JS / "graphile.mjs")),
@@ -58,25 +61,39 @@ async def run(effort: Effort) -> list[Row]:
     ]
 
 
-async def _measure(postgres: EmbeddedPostgres, count: int, *, feed: str, processes: int) -> float:
-    settings = {"packs": "benchmarks.shop:pack", "relay__feed": feed, "server__roles": "gateway,relay"}
+async def _measure_wal(postgres: EmbeddedPostgres, count: int) -> float:
+    settings = {**_SETTINGS, "relay__feed": "wal"}
     async with database(postgres, "drained") as dsn, connections(dsn, 1) as (connection,):
-        if feed == "wal":
-            await _make_slot(connection, dsn, settings)
+        await _make_slot(connection, dsn, settings)
         await _fill(connection, count)
-        async with AsyncExitStack() as stack:
-            watching = asyncio.create_task(_watch(connection, count))
-            for _ in range(processes):
-                await stack.enter_async_context(node(dsn, **settings))
-            rate = await watching
-        published = await connection.fetchval(_PUBLISHED)
-        assert published == count, f"{published} of {count} events are published"
-    return rate
+        await connection.execute("vacuum analyze rowcast.event")
+        await connection.execute("checkpoint")
+        async with asyncio.TaskGroup() as group, node(dsn, is_up="feed.opened", **settings):
+            rate = await group.create_task(_watch(connection, count))
+        return rate
+
+
+async def _measure_claim(postgres: EmbeddedPostgres, count: int, *, processes: int) -> float:
+    """All processes run and have their share of the shards when the events are committed, all in one transaction."""
+    settings = {**_SETTINGS, "relay__feed": "claim"}
+    async with (
+        database(postgres, "drained") as dsn,
+        connections(dsn, 2) as (connection, filler),
+        AsyncExitStack() as stack,
+    ):
+        for _ in range(processes):
+            await stack.enter_async_context(node(dsn, is_up="feed.opened", **settings))
+        await asyncio.sleep(_SHARED_OUT_S)
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(_watch(connection, count))
+            async with filler.transaction():
+                await _fill(filler, count)
+        return watching.result()
 
 
 async def _make_slot(connection: asyncpg.Connection, dsn: str, settings: dict[str, str]) -> None:
     """Let a server make its slot and go, so that what is written from now on lies in the log."""
-    async with node(dsn, **settings), asyncio.timeout(60):
+    async with node(dsn, is_up="feed.opened", **settings), asyncio.timeout(60):
         made = "select exists (select 1 from pg_replication_slots where database = current_database() and active)"
         while not await connection.fetchval(made):  # noqa: ASYNC110 - a table tells nobody
             await asyncio.sleep(0.05)
@@ -87,8 +104,6 @@ async def _fill(connection: asyncpg.Connection, count: int) -> None:
     fill = await connection.prepare(FILL)
     for _ in range(count // _A_TRANSACTION):
         await fill.fetch(_A_TRANSACTION, RULES, _BODY)
-    await connection.execute("vacuum analyze rowcast.event")
-    await connection.execute("checkpoint")
 
 
 async def _watch(connection: asyncpg.Connection, count: int) -> float:
@@ -98,7 +113,7 @@ async def _watch(connection: asyncpg.Connection, count: int) -> float:
         while (added := await connection.fetchval(_ADDED)) < count:
             if not first:
                 first, begun_at = added, time.perf_counter()
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.01)
         while await connection.fetchval(_PUBLISHED) < count:  # noqa: ASYNC110 - a table tells nobody
             await asyncio.sleep(0.01)
     return (count - first) / (time.perf_counter() - begun_at)
