@@ -112,3 +112,54 @@ where p.pronamespace = 'rowcast'::regnamespace and p.proname like 'watch\_%' ord
 -- name: log_positions
 -- How far the log is written, and how far of that is on disk.
 select pg_current_wal_insert_lsn()::text as written_lsn, pg_current_wal_flush_lsn()::text as flushed_lsn;
+
+-- name: publish_messages
+-- Lets the log tell the messages that the database sends to sockets.
+select rowcast.publish_messages() as is_published;
+
+-- name: message_road
+-- Whether messages must be read from the table: they are where the log does not tell them. Null: there is nothing to read by.
+select case when exists (select 1 from pg_attribute where attrelid = to_regclass('realtime.messages') and attname = 'transaction_id') then
+           not (:is_streamed::boolean and exists (
+               select 1 from pg_publication_tables
+               where pubname = 'rowcast_events' and schemaname = 'realtime' and tablename = 'messages')) end as is_needed;
+
+-- name: lead_messages
+-- One process reads the messages for all of them.
+select pg_try_advisory_lock(:lock_class::integer, :message_lock::integer) as is_ours;
+
+-- name: begin_messages
+-- What was committed before the first look is nobody's any more.
+insert into rowcast.message_cursor (seen) values (pg_current_snapshot()) on conflict do nothing;
+
+-- name: seen_messages
+-- How far the messages are told.
+select seen::text as seen from rowcast.message_cursor;
+
+-- name: current_snapshot
+-- What is committed now.
+select pg_current_snapshot()::text as until;
+
+-- name: messages_between
+-- Messages that one snapshot sees and an earlier one did not: exactly what was committed in between, however long it took to commit.
+select m.transaction_id::text as transaction_id, m.seq, m.id::text as id, m.topic, m.event, m.payload::text as payload, m.private,
+       m.binary_payload, m.tenant_id
+from realtime.messages m
+where m.extension = 'broadcast' and m.event is not null
+  and m.transaction_id >= pg_snapshot_xmin(:seen::text::pg_snapshot)
+  and (m.transaction_id, m.seq) > (:after_transaction::text::xid8, :after_seq)
+  and not pg_visible_in_snapshot(m.transaction_id, :seen::text::pg_snapshot)
+  and pg_visible_in_snapshot(m.transaction_id, :until::text::pg_snapshot)
+order by m.transaction_id, m.seq limit :limit;
+
+-- name: move_messages
+-- All of that is told.
+update rowcast.message_cursor set seen = :until::text::pg_snapshot, changed_at = clock_timestamp();
+
+-- name: make_message_partition
+-- The partition of one day from today on.
+select rowcast.make_message_partition((now() at time zone 'utc')::date + :ahead::integer);
+
+-- name: drop_old_messages
+-- Takes away what is older than the retention.
+select rowcast.drop_old_messages(make_interval(hours => :hours::integer)) as dropped;

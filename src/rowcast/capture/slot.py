@@ -123,6 +123,15 @@ async def prepare_slot(connection: Connection, dsn: str, state: SlotState, *, le
     return not plan.is_busy
 
 
+async def publish_messages(connection: Connection) -> bool:
+    """Let the log tell the messages to sockets too; False where our role may not, or there is no such table."""
+    row = await connection.fetch_one(load_queries("rowcast.capture")["publish_messages"])
+    is_published = bool(row and row["is_published"])
+    if not is_published:
+        tell("messages.not_published")
+    return is_published
+
+
 async def _carry_out(
     connection: Connection, dsn: str, slot: str, plan: SlotPlan, *, lease_s: float, timeout_s: float
 ) -> None:

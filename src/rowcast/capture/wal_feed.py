@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from rowcast.capture.replication_session import start_stream
-from rowcast.capture.slot import SlotState, prepare_slot, read_slot_state
-from rowcast.capture.wal_session import WalSession, taken_over
+from rowcast.capture.slot import SlotState, prepare_slot, publish_messages, read_slot_state
+from rowcast.capture.wal_session import HearMessages, WalSession, taken_over
 from rowcast.core.clock import Clock, SystemClock
 from rowcast.core.errors import StoreUnavailableError
 from rowcast.core.telemetry import tell
@@ -47,6 +47,7 @@ class WalFeed:
             clock: Where the time comes from.
             noise: Gives random numbers from 0 to 1, so that waiting processes do not ask all at once.
         """
+        self._hear: HearMessages | None = None
         self._dsn = dsn
         self._lease_s = lease_s
         self._batch_size = batch_size
@@ -64,6 +65,10 @@ class WalFeed:
     def is_leading(self) -> bool:
         """Tell whether this process has the slot."""
         return self._session is not None
+
+    def tell_messages(self, hear: HearMessages) -> None:
+        """Let `hear` be told the messages that the database sends to sockets; they come with the same log."""
+        self._hear = hear
 
     async def open(self) -> None:
         """Wait until this process leads; the slot and the publication are made where they are missing.
@@ -130,6 +135,8 @@ class WalFeed:
         while True:
             state = await read_slot_state(connection, self._slot)
             if await prepare_slot(connection, self._dsn, state, lease_s=self._lease_s, timeout_s=_TIMEOUT_S):
+                if self._hear is not None:
+                    await publish_messages(connection)
                 session = await self._start(connection, state)
                 if session is not None:
                     return session
@@ -150,7 +157,9 @@ class WalFeed:
         if state.keep_size == UNBOUNDED:
             # The log of a reader that never comes back would fill the disk: max_slot_wal_keep_size should be set.
             tell("slot.unbounded", slot=state.slot_name)
-        return WalSession(connection, stream, slot=state.slot_name, batch_size=self._batch_size, clock=self._clock)
+        return WalSession(
+            connection, stream, slot=state.slot_name, batch_size=self._batch_size, clock=self._clock, hear=self._hear
+        )
 
     def _opened(self) -> WalSession:
         if self._session is None:

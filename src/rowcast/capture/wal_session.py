@@ -1,6 +1,7 @@
 """One leadership of the WAL feed: its stream, its fence, what it is healing, and the batch that is out."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -13,6 +14,7 @@ from rowcast.capture.unflushed import Unflushed
 from rowcast.core.clock import Clock
 from rowcast.core.envelope import Envelope
 from rowcast.core.errors import StoreError, StoreUnavailableError
+from rowcast.core.stored_message import StoredMessage
 from rowcast.core.telemetry import tell
 from rowcast.outbox.feed import Batch
 from rowcast.outbox.side_lanes import SideLanes
@@ -26,6 +28,10 @@ _FRAMES_PER_EVENT = 3
 """A transaction of one event is three frames: begin, insert, commit."""
 
 
+HearMessages = Callable[[Sequence[StoredMessage]], Awaitable[None]]
+"""Who is told the messages that the database sends to sockets; they are settled when it returns."""
+
+
 class Handed(msgspec.Struct, frozen=True, eq=False):
     """The cursor of a batch. `lsn`: up to where the log is settled with it; None beside the stream."""
 
@@ -37,9 +43,17 @@ class WalSession:
     """Reads the stream that this process leads. Used by one task at a time, except for `give_sign`."""
 
     def __init__(
-        self, connection: Connection, stream: ReplicationStream, *, slot: str, batch_size: int, clock: Clock
+        self,
+        connection: Connection,
+        stream: ReplicationStream,
+        *,
+        slot: str,
+        batch_size: int,
+        clock: Clock,
+        hear: HearMessages | None = None,
     ) -> None:
         """Take a session for SQL that nobody else uses, and the running stream of `slot`."""
+        self._hear = hear
         self.connection = connection
         self._stream = stream
         self._slot = slot
@@ -146,6 +160,7 @@ class WalSession:
         await self._receive()
         before_lsn = self._reading.settleable_lsn
         events = self._reading.take(self._batch_size)
+        await self._tell_messages()
         if events:
             self._lanes.passed(events, is_more=len(events) == self._batch_size or not self._reading.is_empty)
             events = await self._fresh(events, before_lsn)
@@ -158,6 +173,12 @@ class WalSession:
             # Nothing is out: what was read is settled, and where nothing waits, all that the server read for others.
             self._stream.settle(max(lsn, self._stream.idle_lsn) if self._reading.is_empty else lsn)
         return None
+
+    async def _tell_messages(self) -> None:
+        """Tell the sockets what the database sends them, before the log behind it may be let go of."""
+        messages = self._reading.take_messages()
+        if messages and self._hear is not None:
+            await self._hear(messages)
 
     async def _await_flush(self) -> None:
         """Ask the server how far it has written to disk, where a settled batch still waits for that."""

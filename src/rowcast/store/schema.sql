@@ -1295,6 +1295,33 @@ exception
 end
 $$;
 
+-- Lets the publication of the WAL feed tell the messages too; gives whether it does. Added to that one, because a slot reads a change by
+-- the publications of its own time: what was written before is passed over, where an own publication would stop the stream.
+create function rowcast.publish_messages() returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    columns text;
+begin
+    if exists (select from pg_publication_tables
+               where pubname = 'rowcast_events' and schemaname = 'realtime' and tablename = 'messages') then
+        return true;
+    end if;
+    select string_agg(quote_ident(attname), ', ' order by attnum) into columns from pg_attribute
+    where attrelid = to_regclass('realtime.messages') and not attisdropped
+      and attname in ('id', 'topic', 'extension', 'payload', 'event', 'private', 'binary_payload', 'inserted_at', 'tenant_id');
+    if columns is null or not exists (select from pg_publication where pubname = 'rowcast_events') then
+        return false;
+    end if;
+    execute format('alter publication rowcast_events add table realtime.messages (%s)', columns);
+    return true;
+exception
+    when duplicate_object or unique_violation then return true;
+    when insufficient_privilege then return false;
+end
+$$;
+
 -- How far the reader of messages has come where the log is not streamed: all that this snapshot saw is told.
 create table rowcast.message_cursor (
     only_one boolean primary key default true check (only_one),
@@ -1303,7 +1330,7 @@ create table rowcast.message_cursor (
 );
 
 revoke execute on function rowcast.make_message_partition, rowcast.drop_old_messages, rowcast.open_realtime, rowcast.channel_rights,
-    rowcast.is_owner from public;
+    rowcast.publish_messages, rowcast.is_owner from public;
 
 -- Every event below `from_seq` that belongs to the topic has been received, and none can appear there any more; of those above, the ids
 -- in `received`. Both are true of the client, whoever wrote them last, so an older row costs duplicates and never a loss.

@@ -61,8 +61,11 @@ async def collect(feed: WalFeed, count: int) -> list[Envelope]:
 
 @asynccontextmanager
 async def opened(dsn: str, **values: Any) -> AsyncIterator[WalFeed]:
-    """Give an open feed that gives its signs of life."""
+    """Give an open feed that gives its signs of life; `hear` is told the messages to sockets."""
+    hear = values.pop("hear", None)
     feed = WalFeed(dsn=dsn, **{"lease_s": 5.0, "batch_size": 100, **values})
+    if hear is not None:
+        feed.tell_messages(hear)
     async with asyncio.TaskGroup() as group:
         # As the relay does it: beside everything else, from before the feed is open.
         beat = group.create_task(feed.keep_alive(), name="test:keep_alive")
