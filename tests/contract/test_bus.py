@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import NamedTuple
 
 import pytest
@@ -10,7 +10,9 @@ import pytest_asyncio
 
 from rowcast.bus.bus import Bus
 from rowcast.bus.memory import MemoryBus
+from rowcast.bus.nats import NatsBus
 from rowcast.bus.postgres import PostgresBus
+from tests.contract.nats_server import nats_server
 
 ALL_BYTES = bytes(range(256))
 
@@ -52,7 +54,19 @@ def postgres_nodes(request: pytest.FixtureRequest) -> Nodes:
     return Nodes(here, there)
 
 
-@pytest_asyncio.fixture(params=[memory_nodes, postgres_nodes], ids=["memory", "postgres"])
+@pytest.fixture(scope="module")
+def nats_url() -> Iterator[str]:
+    with nats_server() as server:
+        yield server.url
+
+
+def nats_nodes(request: pytest.FixtureRequest) -> Nodes:
+    url = request.getfixturevalue("nats_url")
+    here, there = (NatsBus(url, key=b"k" * 32, node=node, noise=random.random) for node in (b"h" * 16, b"t" * 16))
+    return Nodes(here, there)
+
+
+@pytest_asyncio.fixture(params=[memory_nodes, postgres_nodes, nats_nodes], ids=["memory", "postgres", "nats"])
 async def nodes(request: pytest.FixtureRequest) -> AsyncIterator[Nodes]:
     make: Callable[[pytest.FixtureRequest], Nodes] = request.param
     made = make(request)

@@ -28,6 +28,10 @@ class Subscribers:
             for message in messages:
                 _hand_over(subject, subscriber, message)
 
+    def has(self, subject: str) -> bool:
+        """Tell whether anybody listens to a subject."""
+        return subject in self._by_subject
+
     def _remove(self, subject: str, token: object) -> None:
         found = self._by_subject.get(subject, {})
         found.pop(token, None)

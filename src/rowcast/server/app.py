@@ -11,9 +11,11 @@ from typing import Any
 
 from rowcast.bus.bus import Bus
 from rowcast.bus.memory import MemoryBus
+from rowcast.bus.nats import NatsBus
 from rowcast.bus.postgres import PostgresBus
 from rowcast.capture.wal_feed import WalFeed
 from rowcast.core.clock import Clock, SystemClock
+from rowcast.core.errors import ConfigError
 from rowcast.core.event import DECLARED
 from rowcast.core.event_types import EventTypes
 from rowcast.core.pack import Pack
@@ -45,6 +47,7 @@ from rowcast.server.plugins import options_of
 from rowcast.server.policy import egress_policy
 from rowcast.server.settings import Settings
 from rowcast.store.pool import Database, PoolSettings, open_database
+from rowcast.store.sql import load_queries
 from rowcast.webhooks.sink import WebhookSink
 from rowcast.webhooks.table import EndpointTable
 
@@ -92,7 +95,7 @@ async def open_app(
     DECLARED.check()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(database_url, _pool(settings)))
-        bus = MemoryBus() if is_alone else PostgresBus(database_url, node=os.urandom(16), noise=random.random)
+        bus = MemoryBus() if is_alone else await _make_bus(settings, database_url, database)
         await bus.open()
         stack.push_async_callback(bus.close)
         build = _Build(settings, database_url, SystemClock(), random.random, database, bus)
@@ -108,7 +111,7 @@ class _Build:
     clock: Clock
     noise: Callable[[], float]
     database: Database
-    bus: MemoryBus | PostgresBus
+    bus: MemoryBus | PostgresBus | NatsBus
 
     async def app(self, stack: AsyncExitStack, options: Mapping[str, tuple[Any, ...]]) -> App:
         """Put everything together; what must be closed is left to `stack`."""
@@ -192,6 +195,16 @@ class _Build:
 def worker_name() -> str:
     """Give the word by which rows and locks name this process: host and process id."""
     return f"{socket.gethostname()[:60]}:{os.getpid()}"
+
+
+async def _make_bus(settings: Settings, dsn: str, database: Database) -> PostgresBus | NatsBus:
+    url, node = settings.bus.url, os.urandom(16)
+    if url is None:
+        return PostgresBus(dsn, node=node, noise=random.random)
+    row = await database.fetch_one(load_queries("rowcast.bus")["read_key"])
+    if row is None:
+        raise ConfigError("The database has no key for the bus. Run 'rowcast migrate'.", code="config.schema")
+    return NatsBus(url.get_secret_value(), key=row["key"], node=node, noise=random.random)
 
 
 def _pool(settings: Settings) -> PoolSettings:

@@ -58,6 +58,14 @@ class ServerSettings(_Section):
     )
 
 
+class BusSettings(_Section):
+    """How nodes tell each other. Without `url`, through the database."""
+
+    url: SecretStr | None = Field(
+        default=None, description="nats://user:password@host:port of a NATS server; without it nodes use the database"
+    )
+
+
 class AuthSettings(_Section):
     """Who may join sockets."""
 
@@ -131,6 +139,7 @@ class Settings(_Section):
 
     database: DatabaseSettings = DatabaseSettings()
     server: ServerSettings = ServerSettings()
+    bus: BusSettings = BusSettings()
     auth: AuthSettings = AuthSettings()
     relay: RelaySettings = RelaySettings()
     delivery: DeliverySettings = DeliverySettings()

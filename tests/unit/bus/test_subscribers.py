@@ -48,3 +48,12 @@ def test_one_that_fails_is_told_of_and_the_next_hears() -> None:
 
     assert heard == [b"1"]
     assert told == ["bus.subscriber_crashed"]
+
+
+def test_it_is_known_whether_anybody_listens() -> None:
+    subscribers = Subscribers()
+    remove = subscribers.add("realtime", lambda _: None)
+
+    assert (subscribers.has("realtime"), subscribers.has("delivery.due")) == (True, False)
+    remove()
+    assert not subscribers.has("realtime")
