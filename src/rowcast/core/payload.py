@@ -18,8 +18,6 @@ import msgspec
 from rowcast.core.codec import decode_json, encode_json
 from rowcast.core.errors import InvalidInputError, UsageError
 
-# What a number that is not finite leaves in the text: a float becomes `null`, a Decimal a word.
-_SUSPECTS = (b"null", b"NaN", b"Infinity")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -72,6 +70,8 @@ def decode_payload(text: bytes, payload_type: Any, *, name: str) -> Any:
 
 def is_pydantic(payload_type: Any) -> bool:
     """Tell whether a type or a value is a pydantic model, without importing pydantic."""
+    if isinstance(payload_type, (msgspec.Struct, msgspec.StructMeta)):
+        return False  # nearly always; to ask an object for what it has not got takes longer than this
     return hasattr(payload_type, "model_validate_json") and hasattr(payload_type, "model_dump_json")
 
 
@@ -125,8 +125,8 @@ def _check_text(text: bytes, value: Any, name: str) -> None:
         raise _misfit(name, "it must be an object with fields")
     if b"\\u0000" in text and _NUL.search(text):
         raise _misfit(name, "a text in it holds the character U+0000, which PostgreSQL cannot read back; leave it out")
-    # The encoder writes null for NaN without a word. Only a text that could hold one is worth the walk.
-    if any(word in text for word in _SUSPECTS):
+    # What is not finite leaves null (a float) or a word (a Decimal) in the text. Only such a text is worth the walk.
+    if b"null" in text or b"NaN" in text or b"Infinity" in text:
         place = _first(_not_finite(_plain(value), "$"), name)
         if place is not None:
             raise _misfit(name, f"the number at {place} is not finite, and JSON has no word for that; leave it out")
