@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rowcast.bus.bus import Bus
+from rowcast.bus.bus_key import read_bus_key
 from rowcast.bus.memory import MemoryBus
 from rowcast.bus.nats import NatsBus
 from rowcast.bus.postgres import PostgresBus
 from rowcast.capture.wal_feed import WalFeed
 from rowcast.core.clock import Clock, SystemClock
-from rowcast.core.errors import ConfigError
 from rowcast.core.event import DECLARED
 from rowcast.core.event_types import EventTypes
 from rowcast.core.pack import Pack
@@ -47,7 +47,6 @@ from rowcast.server.plugins import options_of
 from rowcast.server.policy import egress_policy
 from rowcast.server.settings import Settings
 from rowcast.store.pool import Database, PoolSettings, open_database
-from rowcast.store.sql import load_queries
 from rowcast.webhooks.sink import WebhookSink
 from rowcast.webhooks.table import EndpointTable
 
@@ -201,10 +200,8 @@ async def _make_bus(settings: Settings, dsn: str, database: Database) -> Postgre
     url, node = settings.bus.url, os.urandom(16)
     if url is None:
         return PostgresBus(dsn, node=node, noise=random.random)
-    row = await database.fetch_one(load_queries("rowcast.bus")["read_key"])
-    if row is None:
-        raise ConfigError("The database has no key for the bus. Run 'rowcast migrate'.", code="config.schema")
-    return NatsBus(url.get_secret_value(), key=row["key"], node=node, noise=random.random)
+    key = await read_bus_key(database)
+    return NatsBus(url.get_secret_value(), key=key, node=node, noise=random.random)
 
 
 def _pool(settings: Settings) -> PoolSettings:
