@@ -12,6 +12,7 @@ Sampled = Annotated[bool, typer.Option("--sample/--no-sample", help="the sample 
 Moving = Annotated[bool, typer.Option("--traffic/--no-traffic", help="let the sample shop change orders all the time")]
 Opened = Annotated[bool, typer.Option("--open/--no-open", help="open the live page in a browser")]
 Reset = Annotated[bool, typer.Option("--reset", help="empty the data folder first")]
+Shimmed = Annotated[bool | None, typer.Option("--shim/--no-shim", help="small /auth/v1 and /rest/v1 for test suites")]
 Sure = Annotated[bool, typer.Option("--yes", help="do not ask before --reset")]
 Roles = Annotated[str | None, typer.Option(help="comma-separated: gateway, relay, delivery")]
 Migrated = Annotated[bool, typer.Option("--migrate/--no-migrate", help="bring the schema up to date first")]
@@ -31,6 +32,7 @@ def dev(
     is_opened: Opened = True,
     is_reset: Reset = False,
     is_sure: Sure = False,
+    is_shimmed: Shimmed = None,
 ) -> None:
     """Start everything for development: PostgreSQL, a sample shop, HTTP, sockets, a live page and a webhook catcher."""
     from rowcast.server.dev import DevelopmentOptions, run_development  # the other commands need none of what it loads
@@ -41,7 +43,7 @@ def dev(
         _reset(place, is_sure=is_sure)
 
     async def command() -> None:
-        await run_development(loaded_settings(place, {"server.port": port}), options)
+        await run_development(loaded_settings(place, {"server.port": port, "server.shim": is_shimmed}), options)
 
     run(place, command)
 

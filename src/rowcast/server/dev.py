@@ -4,12 +4,14 @@ import asyncio
 import os
 import random
 import webbrowser
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from socket import socket
 
 import msgspec
+from litestar import Router as Routes
 
 from rowcast.core.clock import SystemClock
 from rowcast.core.pack import Pack
@@ -93,6 +95,7 @@ async def _serve(
     shown = dev_routes(config=_live_config(instance), catcher=catcher, history=History(database=app.database))
     authorizer = Authorizer(secret=DEVELOPMENT_JWT_SECRET, tenant_claim=app.settings.auth.tenant_claim)
     routes = (*api_routes(app, health=health, metrics=metrics), *user_routes(app, authorizer=authorizer), shown)
+    routes = (*routes, *await _shim_routes(app, authorizer))
     server = Server(app, health=health, listener=listener, authorizer=authorizer, routes=routes, is_welcome=is_local)
     duties = [health_watch(app, health=health, metrics=metrics).run]
     if options.is_sampled and options.is_moving:
@@ -102,6 +105,18 @@ async def _serve(
     finally:
         remove_instance(options.folder)
         print("\nStopped. The data stay in", instance.data_folder, flush=True)
+
+
+async def _shim_routes(app: App, authorizer: Authorizer) -> Sequence[Routes]:
+    """Give the routes for suites of the stock clients, where they are asked for."""
+    if not app.settings.server.shim:
+        return ()
+    # By name and only here: nothing that `rowcast serve` loads reaches the test tools.
+    shim = import_module("rowcast.testing.shim")
+    routes: Sequence[Routes] = await shim.open_shim(
+        app.database, secret=DEVELOPMENT_JWT_SECRET, authorizer=authorizer, clock=app.clock
+    )
+    return routes
 
 
 async def _announce(app: App, instance: Instance, options: DevelopmentOptions, listener: socket) -> None:

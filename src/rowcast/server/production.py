@@ -32,6 +32,7 @@ async def run_production(settings: Settings, *, is_migrated: bool = False) -> No
         ConfigError: `config.no_database`, `config.schema_behind`, `config.jwt_secret`, `config.port_in_use`, ...
         StoreUnavailableError: The database did not come within `database.start_timeout_s`.
     """
+    refuse_shim(settings)
     url = required_url(settings)
     packs = load_packs(settings.packs)
     health, metrics = Health(clock=SystemClock()), Metrics()
@@ -49,6 +50,20 @@ async def run_production(settings: Settings, *, is_migrated: bool = False) -> No
                 routes = (*routes, *user_routes(app, authorizer=authorizer))
             server = Server(app, health=health, listener=listener, authorizer=authorizer, routes=routes)
             await server.run(duties=[health_watch(app, health=health, metrics=metrics).run])
+
+
+def refuse_shim(settings: Settings) -> None:
+    """Refuse what lets everybody make an account.
+
+    Raises:
+        ConfigError: `config.shim`.
+    """
+    if settings.server.shim:
+        raise ConfigError(
+            "server.shim is for development: it makes accounts for everybody who asks. Leave it out, or use "
+            "'rowcast dev'.",
+            code="config.shim",
+        )
 
 
 def required_url(settings: Settings) -> str:

@@ -48,6 +48,9 @@ class ServerSettings(_Section):
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=7400, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    shim: bool = Field(
+        default=False, description="dev only: serve small /auth/v1 and /rest/v1 for test suites of the stock clients"
+    )
     roles: tuple[Literal["gateway", "relay", "delivery"], ...] = Field(
         default=("gateway", "relay", "delivery"),
         min_length=1,

@@ -37,6 +37,15 @@ def test_without_a_database_it_says_how_to_name_one(command: Command) -> None:
     assert "ROWCAST_DATABASE__URL" in refused(command, "config.no_database", on=None)
 
 
+def test_the_shim_of_development_is_refused(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROWCAST_SERVER__SHIM", "true")
+
+    done = command("serve")
+
+    assert done.code != 0
+    assert "server.shim is for development" in done.err
+
+
 @pytest.mark.parametrize("secret_text", [None, "short", DEVELOPMENT_JWT_SECRET])
 def test_a_missing_a_short_and_the_public_secret_are_refused(
     command: Command, monkeypatch: pytest.MonkeyPatch, secret_text: str | None
