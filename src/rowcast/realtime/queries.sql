@@ -251,3 +251,12 @@ where e.tenant_id = :tenant_id and e.id >= rowcast.uuid7_floor(:since) and e.cre
   and (:is_wide::boolean or e.topic = :topic or (e.topic is null and e.event_type like :types))
   and (select status from rowcast.event_state s where s.event_id = e.id) is distinct from 'dead'
 order by e.seq desc limit :limit;
+
+-- name: channel_rights
+-- What the policies of realtime.messages let a token do on a topic; nothing of the question stays.
+select allowed, fault, detail
+from rowcast.channel_rights(:role::text, :claims::text, '{}', :topic::text, :extensions::text[], :is_write::boolean);
+
+-- name: is_owner
+-- Whether the row with that key has one of these owners.
+select rowcast.is_owner(:schema::text, :table::text, :key_column::text, :key::text, :owner_column::text, :owners::text[]) as is_owner;

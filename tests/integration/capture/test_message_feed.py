@@ -131,6 +131,7 @@ async def test_the_namespace_the_tenant_and_bytes_come_along(dsn: str, road: Roa
 
 async def test_probes_of_policies_are_never_told(dsn: str, road: Road) -> None:
     listener = Listener()
+    run(dsn, "create policy all_open on realtime.messages using (true)")
     async with road(dsn, listener):
         for is_write in (True, False):
             run(

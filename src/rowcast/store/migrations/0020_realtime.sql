@@ -231,7 +231,7 @@ begin
             message_id pg_catalog.uuid;
         begin
             message_id := realtime.message_id();
-            if not (payload operator(pg_catalog.?) 'id') then
+            if not (payload ? 'id') then
                 payload := pg_catalog.jsonb_set(payload, '{id}', pg_catalog.to_jsonb(message_id));
             end if;
             perform pg_catalog.set_config('realtime.topic', topic, true);
@@ -341,8 +341,9 @@ $$;
 
 -- Asks the policies of realtime.messages what a token may do on a topic: which extensions it may read, or write. Rows are probed in the
 -- token's role, and nothing of it stays: the probes, the role and the settings go with the inner transaction. `fault` says why it could
--- not be found out (`partition`, `role`, `probe`) or what a policy failed with (`policy`). No search path of its own: policies of the
--- application may call functions that look for their tables in it. Not for a role that passes by everything.
+-- not be found out (`partition`, `role`, `probe`), what a policy failed with (`policy`), that there is none (`unset`), or that the role
+-- passes by all of them and so none may speak for it (`superuser`). No search path of its own: policies of the
+-- application may call functions that look for their tables in it.
 create function rowcast.channel_rights(
     asked_role text, claims text, headers text, asked_topic text, extensions text[], is_write boolean,
     out allowed text[], out fault text, out detail text
@@ -357,9 +358,13 @@ declare
     extension pg_catalog.text;
 begin
     allowed := '{}';
+    if not exists (select from pg_catalog.pg_policy p 
+                   where p.polrelid = 'realtime.messages'::pg_catalog.regclass and p.polname <> 'service_role') then
+        fault := 'unset';
+        return;
+    end if;
     if exists (select from pg_catalog.pg_roles r where r.rolname = asked_role and r.rolsuper) then
-        fault := 'role';
-        detail := 'a superuser passes by every policy';
+        fault := 'superuser';
         return;
     end if;
     -- Nothing of this is worth waiting for the disk.
@@ -383,14 +388,14 @@ begin
             foreach extension in array extensions loop
                 begin
                     insert into realtime.messages (topic, extension, inserted_at) values (asked_topic, extension, asked_at);
-                    allowed := allowed operator(pg_catalog.||) extension;
+                    allowed := allowed || extension;
                 exception
                     when insufficient_privilege then null;
                 end;
             end loop;
         else
             select coalesce(pg_catalog.array_agg(m.extension), '{}') into allowed from realtime.messages m
-            where m.id operator(pg_catalog.=) any(probes) and m.inserted_at operator(pg_catalog.=) asked_at;
+            where m.id = any(probes) and m.inserted_at = asked_at;
         end if;
         raise exception using errcode = 'RC001';
     exception
@@ -402,12 +407,12 @@ begin
         when others then
             allowed := '{}';
             fault := step;
-            detail := sqlstate operator(pg_catalog.||) ' ' operator(pg_catalog.||) sqlerrm;
+            detail := sqlstate || ' ' || sqlerrm;
     end;
 end
 $$;
 
--- Whether a row of some table has one of the given owners: what a declared table of owners asks.
+-- Whether a row of some table has one of the given owners: what a declared table of owners asks. Null: it cannot be asked.
 create function rowcast.is_owner(schema_name text, table_name text, key_column text, key_value text, owner_column text, owners text[])
 returns boolean
 language plpgsql stable
@@ -423,6 +428,8 @@ begin
 exception
     -- A text that is no value of the column's type is nobody's key.
     when invalid_text_representation or numeric_value_out_of_range or datetime_field_overflow or invalid_datetime_format then return false;
+    -- What was declared is not there, or is not for us to read: nobody knows.
+    when undefined_table or undefined_column or undefined_function or insufficient_privilege then return null;
 end
 $$;
 
