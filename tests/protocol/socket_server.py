@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from rowcast.bus.bus import Bus
 from rowcast.bus.memory import MemoryBus
@@ -65,11 +66,15 @@ async def serving(
     clock: Clock | None = None,
     http: Callable[[], asyncio.Protocol] = NoHttp,
     limits: GatewayLimits = QUICK,
-    hub_limits: HubLimits = HubLimits(close_s=2.0),
+    **wiring: Any,
 ) -> AsyncIterator[SocketServer]:
-    """Serve for the time of a block; a bus that is given is opened and closed by whoever gave it."""
+    """Serve for the time of a block; a bus that is given is opened and closed by whoever gave it.
+
+    `wiring` goes to the hub: `outside`, `tenant_limits`, `hub_limits`.
+    """
     bus = bus or MemoryBus()
-    hub = Hub(bus=bus, clock=clock or SystemClock(), limits=hub_limits)
+    hub_limits = wiring.pop("hub_limits", HubLimits(close_s=2.0))
+    hub = Hub(bus=bus, clock=clock or SystemClock(), limits=hub_limits, **wiring)
     await hub.open()
     gateway = Gateway(hub=hub, authorizer=Authorizer(secret=SECRET), http_protocol_factory=http, limits=limits)
     server = await asyncio.get_running_loop().create_server(gateway, "127.0.0.1", port)

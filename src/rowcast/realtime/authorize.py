@@ -1,4 +1,4 @@
-"""Who a token speaks for, and which topics that opens. Default: nothing.
+"""Who a token speaks for.
 
 The texts are those of the stock server: clients and people recognise them.
 """
@@ -14,10 +14,8 @@ import jwt
 import msgspec
 
 from rowcast.core.codec import encode_json
-from rowcast.core.errors import ConfigError, InvalidTopicError
+from rowcast.core.errors import ConfigError
 from rowcast.core.ids import TENANT_ID_PATTERN
-from rowcast.core.topic import parse_topic
-from rowcast.realtime.messages import TopicKey
 
 DEFAULT_TENANT = "default"
 TOKEN_LIMIT_BYTES = 8192
@@ -48,7 +46,7 @@ _UPGRADE_TEXTS: dict[RefusalCode, str] = {"expired": "Token has expired", "expir
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What of a valid token matters here. `expires_at_s` counts seconds since 1970; `document` is all of it, as JSON."""
+    """What of a valid token matters here. `expires_at_s`: seconds since 1970; `document`: all of it, as JSON."""
 
     role: str
     expires_at_s: int
@@ -84,7 +82,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Authorizer:
-    """Checks tokens against one secret and decides which topics they open."""
+    """Checks tokens against one secret."""
 
     __slots__ = ("_kept", "_key", "_tenant_path")
 
@@ -109,26 +107,6 @@ class Authorizer:
         if kept is None:
             self._keep(token, claims)
         return claims
-
-    def topic_key(self, claims: Claims, topic: str) -> TopicKey | None:
-        """Give the private namespace in which `claims` may join `topic`; None when they may not.
-
-        A topic `tenant:<id>...` opens to that tenant only. Any other private topic is the one of the token's own
-        tenant: two tenants that use one name never meet.
-        """
-        tenant_id = claims.tenant_id
-        if topic.startswith("tenant:"):
-            named = _named_tenant(topic)
-            if named is None or (named != tenant_id and not (tenant_id is None and claims.is_service)):
-                return None
-            return TopicKey(named, True, topic)
-        if tenant_id is None and claims.is_service:
-            tenant_id = DEFAULT_TENANT
-        return None if tenant_id is None else TopicKey(tenant_id, True, topic)
-
-    def may_broadcast(self, claims: Claims, key: TopicKey) -> bool:
-        """Tell whether a client may broadcast where it has joined: not on `tenant:` topics, where rowcast speaks."""
-        return not (key.is_private and key.topic.startswith("tenant:")) or claims.is_service
 
     def _keep(self, token: str, claims: Claims) -> None:
         """Remember a token: thousands of sockets bring the same anonymous one. Its expiry is looked at each time."""
@@ -177,6 +155,18 @@ def sign_token(claims: Mapping[str, object], secret: str) -> str:
         ConfigError: `config.jwt_secret`, when the secret is shorter than 32 bytes.
     """
     return jwt.api_jws.encode(encode_json(dict(claims)), _checked_secret(secret), algorithm="HS256")
+
+
+class _Subject(msgspec.Struct):
+    sub: str | None = None
+
+
+def subject_of(claims: Claims) -> str | None:
+    """Give the person whom a token names; None for a key that many share."""
+    try:
+        return msgspec.json.decode(claims.document, type=_Subject).sub or None
+    except msgspec.MsgspecError:
+        return None
 
 
 def named_by_service(claims: Claims, tenant_id: str) -> Claims | None:
@@ -265,10 +255,3 @@ def _look_up(found: Mapping[str, Any], path: tuple[str, ...]) -> object:
             return None
         value = value.get(word)
     return value
-
-
-def _named_tenant(topic: str) -> str | None:
-    try:
-        return parse_topic(topic).tenant_id
-    except InvalidTopicError:
-        return None

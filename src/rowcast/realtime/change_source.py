@@ -1,6 +1,6 @@
 """The contract of whoever tells channels about changed rows: `postgres_changes`."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -19,7 +19,7 @@ class Binding(msgspec.Struct, frozen=True):
     select: tuple[str, ...] | None
 
 
-class ChangeReceiver(Protocol):
+class ChangeReceiver(Hashable, Protocol):
     """A channel as a source of changes sees it. Both calls must not wait and must not raise."""
 
     def hear_change(self, ids: tuple[int, ...], data: bytes) -> None:

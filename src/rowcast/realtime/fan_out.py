@@ -5,7 +5,7 @@ write for all frames that came meanwhile, and after every few writes the loop ma
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -35,6 +35,23 @@ class Receiver(Protocol):
         ...
 
 
+class Listener(Protocol):
+    """A channel that hears broadcasts one by one."""
+
+    @property
+    def version(self) -> Version:
+        """Which serializer it speaks."""
+        ...
+
+    def hear(self, broadcasts: Sequence[Broadcast], frames: Sequence[bytes]) -> None:
+        """Take broadcasts in order, each with its frame, its own among them; must not wait and must not raise."""
+        ...
+
+
+BROADCASTS, PRESENCES = 1, 2
+"""What a receiver hears of a topic; together 3."""
+
+
 class FanOutLimits(msgspec.Struct, frozen=True):
     """How much at once. `waiting_bytes` is for all topics together; what is too much pushes its topic's oldest out."""
 
@@ -47,41 +64,58 @@ class FanOutLimits(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True, eq=False)
 class Subscribers:
-    """Who hears one topic, and what waits for them."""
+    """Who hears one topic - of receivers, what of it - and what waits for them."""
 
-    receivers: dict[Receiver, None] = field(default_factory=dict)
+    receivers: dict[Receiver, int] = field(default_factory=dict)
+    listeners: dict[Listener, None] | None = None
     waiting: deque[Broadcast] = field(default_factory=deque)
     is_running: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class _Round:
-    """One batch on its way to everybody who had joined when it began."""
+    """One batch of one kind on its way to everybody who had joined when it began."""
 
     subscribers: Subscribers
+    kind: int
     receivers: list[Receiver]
     frames: dict[Version, bytes]
     without_own: dict[int, bytes]
+    listeners: list[Listener] = field(default_factory=list)
+    batch: list[Broadcast] = field(default_factory=list)
+    each: dict[Version, list[bytes]] = field(default_factory=dict)
     position: int = 0
 
     def write(self, budget: int) -> int:
         """Write to at most `budget` receivers and give how many that were."""
-        joined, frames, without_own = self.subscribers.receivers, self.frames, self.without_own
+        joined, frames, without_own, kind = self.subscribers.receivers, self.frames, self.without_own, self.kind
         part = self.receivers[self.position : self.position + budget]
         for receiver in part:
             # Who has left since the round began must not hear what comes after.
-            if receiver in joined:
+            if joined.get(receiver, 0) & kind:
                 data = frames[receiver.version]
                 if without_own:
                     data = without_own.get(receiver.number, data)
                 if data:
                     receiver.write_shared(data)
         self.position += len(part)
+        return len(part) + self._tell_listeners(budget - len(part))
+
+    def _tell_listeners(self, budget: int) -> int:
+        start = self.position - len(self.receivers)
+        if start < 0 or budget <= 0:
+            return 0
+        part = self.listeners[start : start + budget]
+        joined = self.subscribers.listeners or {}
+        for listener in part:
+            if listener in joined:
+                listener.hear(self.batch, self.each[listener.version])
+        self.position += len(part)
         return len(part)
 
     @property
     def is_over(self) -> bool:
-        return self.position >= len(self.receivers)
+        return self.position >= len(self.receivers) + len(self.listeners)
 
 
 class FanOut:
@@ -107,7 +141,7 @@ class FanOut:
         if not self._rounds:
             self._call_soon(self._step)
         # The batch is put together when the turn comes: what arrives in the same step joins it.
-        self._rounds.append(_Round(subscribers, [], {}, {}))
+        self._rounds.append(_Round(subscribers, 0, [], {}, {}))
 
     def _make_room(self, subscribers: Subscribers, more_bytes: int) -> None:
         waiting, limits = subscribers.waiting, self._limits
@@ -132,32 +166,40 @@ class FanOut:
         if not batch:
             subscribers.is_running = False
             return None
-        receivers = list(subscribers.receivers)
-        tell("broadcast.sent", frames=len(batch), receivers=len(receivers))
-        return _encode_round(subscribers, receivers, batch)
+        made = _encode_round(subscribers, batch)
+        tell("broadcast.sent", frames=len(batch), receivers=len(made.receivers) + len(made.listeners))
+        return made
 
     def _take(self, waiting: deque[Broadcast]) -> list[Broadcast]:
         batch: list[Broadcast] = []
         size_bytes = 0
         while waiting and len(batch) < self._limits.joined_frames and size_bytes < self._limits.joined_bytes:
+            if batch and _kind(waiting[0]) != _kind(batch[0]):
+                break
             batch.append(waiting.popleft())
             size_bytes += len(batch[-1].payload)
         self._waiting_bytes -= size_bytes
         return batch
 
 
-def _encode_round(subscribers: Subscribers, receivers: list[Receiver], batch: list[Broadcast]) -> _Round:
-    versions = {receiver.version for receiver in receivers}
-    encoded = {version: [shared_frame(broadcast, version) for broadcast in batch] for version in versions}
+def _kind(broadcast: Broadcast) -> int:
+    return PRESENCES if broadcast.form == "presence" else BROADCASTS
+
+
+def _encode_round(subscribers: Subscribers, batch: list[Broadcast]) -> _Round:
+    kind = _kind(batch[0])
+    receivers = list(subscribers.receivers)
+    listeners = list(subscribers.listeners or ()) if kind == BROADCASTS else []
+    versions = {receiver.version for receiver in receivers} | {listener.version for listener in listeners}
+    each = {version: [shared_frame(broadcast, version) for broadcast in batch] for version in versions}
     senders = {broadcast.sender for broadcast in batch if broadcast.sender}
     without_own = {
-        receiver.number: _others(encoded[receiver.version], batch, receiver.number)
+        receiver.number: _others(each[receiver.version], batch, receiver.number)
         for receiver in (receivers if senders else ())
         if receiver.number in senders
     }
-    return _Round(
-        subscribers, receivers, {version: b"".join(frames) for version, frames in encoded.items()}, without_own
-    )
+    frames = {version: b"".join(found) for version, found in each.items()}
+    return _Round(subscribers, kind, receivers, frames, without_own, listeners, batch, each)
 
 
 def _others(frames: list[bytes], batch: list[Broadcast], number: int) -> bytes:

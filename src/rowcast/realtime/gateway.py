@@ -8,7 +8,7 @@ from typing import cast
 import msgspec
 
 from rowcast.core.telemetry import tell
-from rowcast.realtime.authorize import Authorizer, Claims, Refusal, named_by_service
+from rowcast.realtime.authorize import DEFAULT_TENANT, Authorizer, Claims, Refusal, named_by_service, subject_of
 from rowcast.realtime.handshake import (
     HEAD_LIMIT_BYTES,
     Refused,
@@ -30,6 +30,8 @@ TENANT_PARAMETER = "tenant_id"
 _NOT_FOUND = Refused(404, "There is no socket at this address; use /socket/websocket or /realtime/v1/websocket")
 _HEAD_TOO_BIG = Refused(431, f"The request head is over {HEAD_LIMIT_BYTES} bytes")
 _NOT_WELCOME = Refused(403, "Pages of this origin may not open a socket here")
+_TOO_MANY_USERS = Refused(429, "Too many connected users")
+_TOO_MANY_JOINS = Refused(429, "Too many joins per second")
 _STOPPING = Refused(503, "Realtime is restarting, please standby")
 
 
@@ -173,9 +175,13 @@ class Sniffer(asyncio.Protocol):
 
     def _start(self, upgrade: Upgrade, claims: Claims, rest: bytes) -> None:
         hub = self._gateway.hub
+        meter, user = hub.meters.of(claims.tenant_id or DEFAULT_TENANT), subject_of(claims)
+        if not meter.connect(user):
+            self._refuse(_TOO_MANY_USERS, delay_s=self._gateway.limits.refusal_delay_s)
+            return
         self._is_answered = True
         hub.remove(self)
-        session = Session(self._gateway.authorizer, claims, hub.next_number())
+        session = Session(self._gateway.authorizer, claims, hub.next_number(), hub.rules, user, meter)
         version = VERSIONS[upgrade.parameters.get("vsn", "1.0.0")]
         self._transport.write(accepted(upgrade))
         tell("socket.opened", version=version)

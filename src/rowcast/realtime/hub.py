@@ -13,15 +13,23 @@ from rowcast.bus.bus import Bus
 from rowcast.core.clock import Clock, SystemClock
 from rowcast.core.errors import StoreUnavailableError
 from rowcast.core.telemetry import tell
-from rowcast.realtime.fan_out import FanOut, FanOutLimits, Receiver, Subscribers
+from rowcast.realtime import replies
+from rowcast.realtime.asking import Outside
+from rowcast.realtime.channel_policy import Fault
+from rowcast.realtime.ear import ChangeFrames, ChannelChanges
+from rowcast.realtime.effects import Answer, Follow, Followed, MayRead, MayWrite, Recall
+from rowcast.realtime.fan_out import BROADCASTS, PRESENCES, FanOut, FanOutLimits, Listener, Receiver, Subscribers
 from rowcast.realtime.frames import RESTART
+from rowcast.realtime.limits import Meters, RealtimeLimits
 from rowcast.realtime.messages import Broadcast, Malformed, TopicKey, pack_broadcast, unpack_broadcast
+from rowcast.realtime.session import SessionRules
 from rowcast.realtime.wheel import Watched, Wheel
 
 SUBJECT = "realtime"
 """The subject of the bus on which every node hears all broadcasts."""
 
 _TICK_S = 1.0
+_SWEEP_TICKS = 600
 _CLOSES_PER_STEP = 64
 
 
@@ -49,10 +57,29 @@ class Connected(Watched, Protocol):
 class Hub:
     """Sockets come and go here, and broadcasts from the bus are fanned out."""
 
-    def __init__(self, *, bus: Bus, clock: Clock | None = None, limits: HubLimits | None = None) -> None:
-        """Stand beside `bus`, which is opened and closed by whoever made it."""
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        clock: Clock | None = None,
+        limits: HubLimits | None = None,
+        outside: Outside | None = None,
+        tenant_limits: RealtimeLimits | None = None,
+    ) -> None:
+        """Stand beside `bus`, which is opened and closed by whoever made it.
+
+        Args:
+            bus: Tells the other nodes.
+            clock: Time.
+            limits: Bounds of this process.
+            outside: Who is asked about private channels, changed rows and what was told before.
+            tenant_limits: Bounds of each tenant.
+        """
         self.clock = clock or SystemClock()
         self.wheel = Wheel()
+        self.outside = outside or Outside()
+        self.meters = Meters(tenant_limits)
+        self.change_frames = ChangeFrames()
         self._bus = bus
         self._limits = limits or HubLimits()
         self._topics: dict[TopicKey, Subscribers] = {}
@@ -64,6 +91,9 @@ class Hub:
         # The high half tells the nodes apart; 63 bits fit every integer on the way.
         self._numbers = itertools.count((int.from_bytes(os.urandom(4), "big") >> 1 << 32) + 1)
         self._is_open = False
+        self._questions = 0
+        self._ticks = 0
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Begin to hear the bus; callable again after `close`."""
@@ -73,7 +103,7 @@ class Hub:
         self._is_open = True
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
-        self._pump = self._group.create_task(self._publish_outgoing(), name="realtime:publish")
+        self._keep(self._group.create_task(self._publish_outgoing(), name="realtime:publish"))
         self._timer = loop.call_later(_TICK_S, self._tick)
 
     async def close(self, reason: str = "Server requested disconnect", *, code: int = RESTART) -> None:
@@ -84,7 +114,8 @@ class Hub:
         await self._close_connections(reason, code)
         self._timer.cancel()
         self._unsubscribe()
-        self._pump.cancel()
+        for task in tuple(self._tasks):
+            task.cancel()
         await self._group.__aexit__(None, None, None)
         tell("realtime.closed")
 
@@ -120,21 +151,76 @@ class Hub:
         if not self._connections:
             self._is_empty.set()
 
-    def subscribe(self, key: TopicKey, receiver: Receiver) -> None:
-        """Let `receiver` hear a topic."""
-        found = self._topics.get(key)
-        if found is None:
-            found = self._topics[key] = Subscribers()
-        found.receivers[receiver] = None
+    def subscribe(self, key: TopicKey, receiver: Receiver, hears: int = BROADCASTS | PRESENCES) -> None:
+        """Let `receiver` hear a topic, or one kind of what is told there."""
+        self._subscribers(key).receivers[receiver] = hears
 
-    def unsubscribe(self, key: TopicKey, receiver: Receiver) -> None:
-        """Let it hear the topic no longer."""
+    def listen(self, key: TopicKey, listener: Listener) -> None:
+        """Let `listener` hear a topic's broadcasts one by one."""
+        found = self._subscribers(key)
+        if found.listeners is None:
+            found.listeners = {}
+        found.listeners[listener] = None
+
+    def unsubscribe(self, key: TopicKey, receiver: Receiver, listener: Listener | None = None) -> None:
+        """Let them hear the topic no longer."""
         found = self._topics.get(key)
         if found is None:
             return
         found.receivers.pop(receiver, None)
-        if not found.receivers:
+        if listener is not None and found.listeners is not None:
+            found.listeners.pop(listener, None)
+        if not found.receivers and not found.listeners:
             del self._topics[key]
+
+    def ask(self, question: MayRead | MayWrite | Recall, then: Callable[[Answer], None]) -> None:
+        """Find something out and give it to `then`; a `Fault` at once when too many questions wait."""
+        if not self._is_open or self._questions >= self.outside.limits.waiting:
+            tell("channel.unanswered", reason="overload")
+            then(Fault(replies.TOO_MANY_QUESTIONS))
+            return
+        self._questions += 1
+        self._keep(self._group.create_task(self._answer(question, then), name="realtime:ask"))
+
+    def follow(self, question: Follow, receiver: ChannelChanges, then: Callable[[Answer], None]) -> None:
+        """Subscribe to changes and call `then` when they are live, or when it takes too long to wait for that."""
+        if not self._is_open:
+            return
+        self._keep(self._group.create_task(self._follow(question, receiver, then), name="realtime:follow"))
+
+    def unfollow(self, receiver: ChannelChanges) -> None:
+        """Tell a channel of changed rows no longer."""
+        if self.outside.changes is not None:
+            self.outside.changes.unsubscribe(receiver)
+
+    @property
+    def rules(self) -> SessionRules:
+        """Give what sessions of this node can have."""
+        return SessionRules(has_changes=self.outside.changes is not None, has_log=self.outside.log is not None)
+
+    async def _answer(self, question: MayRead | MayWrite | Recall, then: Callable[[Answer], None]) -> None:
+        try:
+            then(await self.outside.answer(question))
+        finally:
+            self._questions -= 1
+
+    async def _follow(self, question: Follow, receiver: ChannelChanges, then: Callable[[Answer], None]) -> None:
+        patience = asyncio.get_running_loop().call_later(self.outside.limits.follow_s, then, Followed())
+        try:
+            await self.outside.follow(question, receiver)
+        finally:
+            patience.cancel()
+        then(Followed())
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _subscribers(self, key: TopicKey) -> Subscribers:
+        found = self._topics.get(key)
+        if found is None:
+            found = self._topics[key] = Subscribers()
+        return found
 
     def publish(self, broadcast: Broadcast) -> bool:
         """Hand a client's broadcast to the bus; False when too many wait, or the hub is closing."""
@@ -175,6 +261,9 @@ class Hub:
     def _tick(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
         self.wheel.tick(self.clock.monotonic_s())
+        self._ticks += 1
+        if self._ticks % _SWEEP_TICKS == 0:
+            self.meters.sweep()
 
     async def _close_connections(self, reason: str, code: int) -> None:
         await self._in_slices(lambda connection: connection.shut(reason, code))

@@ -1,33 +1,64 @@
 """What a client asks for when it joins, read leniently: a wrong type never refuses a join. Pure."""
 
+import math
 import zlib
+from datetime import UTC, datetime
+from typing import TypeGuard
 
 import msgspec
 
 from rowcast.core.codec import encode_json
+from rowcast.realtime.change_source import Binding
+
+REPLAY_LIMIT = 25
+_SESSION_LIMIT_CHARS = 128
+_LATEST_MS = 253_402_300_799_000
+
+
+class Replay(msgspec.Struct, frozen=True):
+    """The wish to hear what was told since a moment, the newest `limit` of it."""
+
+    since: datetime
+    limit: int = REPLAY_LIMIT
+
+
+class InvalidReplay(msgspec.Struct, frozen=True):
+    """A wish for a replay that cannot be read; it refuses the join."""
 
 
 class JoinRequest(msgspec.Struct, frozen=True):
-    """The payload of `phx_join` with every default filled in. `access_token` is None when the socket's token counts."""
+    """The payload of `phx_join` with every default filled in. `access_token` is None when the socket's token counts.
+
+    `recovers` names the session for which nothing may be lost. `presence_name` is empty when the server is to choose.
+    """
 
     is_private: bool = False
     wants_ack: bool = False
     wants_own: bool = False
     access_token: str | None = None
     postgres_changes: tuple[dict[str, object], ...] = ()
+    wants_presence: bool = False
+    presence_name: str = ""
+    replay: Replay | InvalidReplay | None = None
+    recovers: str | None = None
 
 
 def read_join(payload: msgspec.Raw) -> JoinRequest:
     """Give what the payload of a join asks for."""
     found = read_object(payload)
     config = _object(found.get("config"))
-    broadcast = _object(config.get("broadcast"))
+    broadcast, presence = _object(config.get("broadcast")), _object(config.get("presence"))
+    name = presence.get("key")
     return JoinRequest(
         is_private=_flag(config.get("private")),
         wants_ack=_flag(broadcast.get("ack")),
         wants_own=_flag(broadcast.get("self")),
         access_token=own_token(found.get("access_token")) or own_token(found.get("user_token")),
         postgres_changes=_bindings(config.get("postgres_changes")),
+        wants_presence=_flag(presence.get("enabled")),
+        presence_name=name if isinstance(name, str) else "",
+        replay=_replay(broadcast.get("replay")),
+        recovers=_session(broadcast.get("recover")),
     )
 
 
@@ -48,13 +79,62 @@ def own_token(value: object) -> str | None:
 
 def echoed_bindings(bindings: tuple[dict[str, object], ...]) -> list[dict[str, object]]:
     """Give the bindings back, each with an id: never 0, and the same for the same parameters."""
-    return [
-        {**binding, "id": zlib.crc32(encode_json(sorted(binding.items()))) % (2**27 - 1) + 1} for binding in bindings
-    ]
+    return [{**binding, "id": _binding_id(binding)} for binding in bindings]
+
+
+def read_bindings(bindings: tuple[dict[str, object], ...]) -> tuple[Binding, ...]:
+    """Give the bindings as a source of changes wants them; one without schema and table has the schema ``."""
+    return tuple(_binding(binding) for binding in bindings)
+
+
+def _binding(found: dict[str, object]) -> Binding:
+    table = _text(found.get("table"))
+    return Binding(
+        id=_binding_id(found),
+        event=_text(found.get("event")) or "*",
+        # Only a table means the schema `public`.
+        schema=_text(found.get("schema")) or ("public" if table else ""),
+        table=table,
+        filter=_text(found.get("filter")),
+        select=_select(found.get("select")),
+    )
+
+
+def _binding_id(binding: dict[str, object]) -> int:
+    return zlib.crc32(encode_json(sorted(binding.items()))) % (2**27 - 1) + 1
+
+
+def _replay(value: object) -> Replay | InvalidReplay | None:
+    if value is None or value == {}:
+        return None
+    found = _object(value)
+    since, limit = found.get("since"), found.get("limit", REPLAY_LIMIT)
+    if not _is_number(since) or not _is_number(limit) or not 1 <= limit <= REPLAY_LIMIT or not 0 <= since <= _LATEST_MS:
+        return InvalidReplay()
+    return Replay(datetime.fromtimestamp(since / 1000, UTC), int(limit))
+
+
+def _session(value: object) -> str | None:
+    name = _object(value).get("session")
+    return name if isinstance(name, str) and 0 < len(name) <= _SESSION_LIMIT_CHARS and name.isprintable() else None
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _select(value: object) -> tuple[str, ...] | None:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        return None
+    return tuple(value)
 
 
 def _object(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _flag(value: object) -> bool:

@@ -9,11 +9,12 @@ from rowcast.core.codec import encode_json
 Ref = str | Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)] | None
 """A client's own number for a message; echoed as it came. A number that JSON's readers would round is refused."""
 
-Form = Literal["user", "binary", "verbatim"]
+Form = Literal["user", "binary", "verbatim", "presence"]
 """How a broadcast was handed in, which decides how each serializer version shows it.
 
 `user`: JSON payload of a named event. `binary`: bytes of a named event, seen by version 2.0.0 only.
 `verbatim`: a whole broadcast payload that a client pushed as text, delivered as it was sent.
+`presence`: no broadcast at all, but the joins and leaves of a topic (`presence_diff`), for whoever may see them.
 """
 
 EMPTY_OBJECT = msgspec.Raw(b"{}")

@@ -93,8 +93,10 @@ def encode_frame(frame: Frame, version: Version) -> bytes:
 
 def encode_broadcast(broadcast: Broadcast, version: Version) -> tuple[bool, bytes] | None:
     """Give the one frame that all receivers of a version share: whether it is binary, and its bytes; None for none."""
-    if broadcast.form == "verbatim":
+    if broadcast.form == "presence":
         return False, _text_broadcast(broadcast, broadcast.payload, version)
+    if broadcast.form == "verbatim":
+        return False, _text_broadcast(broadcast, _told_payload(broadcast), version)
     if version == 2 and _fits_binary(broadcast):
         return True, _binary_broadcast(broadcast)
     if broadcast.form == "binary":
@@ -102,11 +104,41 @@ def encode_broadcast(broadcast: Broadcast, version: Version) -> tuple[bool, byte
     return False, _text_broadcast(broadcast, _user_payload(broadcast), version)
 
 
+def encode_replayed(broadcast: Broadcast, join_ref: Ref, version: Version) -> tuple[bool, bytes] | None:
+    """Give the frame of a broadcast that is told to one client again: as text it carries the client's `join_ref`."""
+    if version == 1 or broadcast.form == "binary":
+        return encode_broadcast(broadcast, version)
+    payload = _told_payload(broadcast)
+    topic = encode_json(WIRE_PREFIX + broadcast.topic)
+    return False, b'[%b,null,%b,"broadcast",%b]' % (encode_json(join_ref), topic, payload)
+
+
+def encode_changes(topic: str, ids: tuple[int, ...], data: bytes, version: Version) -> bytes:
+    """Give the text frame of a changed row; `topic` as on the wire."""
+    payload = b'{"ids":%b,"data":%b}' % (encode_json(ids), data)
+    if version == 1:
+        return b'{"ref":null,"event":"postgres_changes","topic":%b,"payload":%b}' % (encode_json(topic), payload)
+    return b'[null,null,%b,"postgres_changes",%b]' % (encode_json(topic), payload)
+
+
+def _told_payload(broadcast: Broadcast) -> bytes:
+    if broadcast.form != "verbatim":
+        return _user_payload(broadcast)
+    return _with_meta(broadcast.payload, broadcast.meta) if broadcast.meta else broadcast.payload
+
+
+def _with_meta(payload: bytes, meta: bytes) -> bytes:
+    """Put the meta into an object that a client wrote; the client's own is out, because readers take the last."""
+    inside = payload.strip()[1:-1].strip()
+    return b'{%b%b"meta":%b}' % (inside, b"," if inside else b"", meta)
+
+
 def _text_broadcast(broadcast: Broadcast, payload: bytes, version: Version) -> bytes:
     topic = encode_json(WIRE_PREFIX + broadcast.topic)
+    event = b"presence_diff" if broadcast.form == "presence" else b"broadcast"
     if version == 1:
-        return b'{"ref":null,"event":"broadcast","topic":%b,"payload":%b}' % (topic, payload)
-    return b'[null,null,%b,"broadcast",%b]' % (topic, payload)
+        return b'{"ref":null,"event":"%b","topic":%b,"payload":%b}' % (event, topic, payload)
+    return b'[null,null,%b,"%b",%b]' % (topic, event, payload)
 
 
 def _user_payload(broadcast: Broadcast) -> bytes:

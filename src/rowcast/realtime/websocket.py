@@ -4,7 +4,6 @@ import asyncio
 import socket
 import struct
 from collections import deque
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -13,10 +12,13 @@ import msgspec
 
 from rowcast.core.telemetry import tell
 from rowcast.realtime import frames
+from rowcast.realtime.channel_sockets import SocketChannels
+from rowcast.realtime.ear import Ear
+from rowcast.realtime.effects import Answer, Ask, Disconnect, Effects, Publish, Send
 from rowcast.realtime.hub import Hub
 from rowcast.realtime.messages import Frame, Incoming, Malformed
 from rowcast.realtime.protocol import Version, decode_binary, decode_text, encode_frame
-from rowcast.realtime.session import Effect, Publish, Send, Session, Subscribe, Unsubscribe
+from rowcast.realtime.session import Session
 
 _LINGER_OFF = struct.pack("ii", 1, 0)
 
@@ -44,6 +46,7 @@ class SocketProtocol(asyncio.Protocol):
     """A WebSocket that speaks the channel protocol."""
 
     __slots__ = (
+        "_channels",
         "_closing_since_s",
         "_delayed",
         "_heard_at_s",
@@ -78,6 +81,7 @@ class SocketProtocol(asyncio.Protocol):
         self._delayed = 0
         self._is_deaf = False
         self._is_gone = False
+        self._channels = SocketChannels(self, hub)
 
     def attach(self, transport: asyncio.Transport, first_bytes: bytes) -> None:
         """Take over a transport whose upgrade was answered, and what came behind the upgrade."""
@@ -104,6 +108,7 @@ class SocketProtocol(asyncio.Protocol):
         self._is_gone = True
         self._leave_all()
         self._hub.remove(self)
+        self._session.meter.disconnect(self._session.user)
         self._queue = None
 
     def pause_writing(self) -> None:
@@ -118,6 +123,17 @@ class SocketProtocol(asyncio.Protocol):
             data = self._queue.popleft()
             self._queued_bytes -= len(data)
             self._write(data)
+        if self._stalled_since_s is None:
+            self._channels.pump()
+
+    @property
+    def is_stalled(self) -> bool:
+        """Tell whether the client does not read fast enough at the moment."""
+        return self._stalled_since_s is not None
+
+    def note_sent(self, ear: Ear, broadcast_id: str) -> None:
+        """Take note of what a session was sent, so that its arrival is found out."""
+        self._channels.note_sent(ear, broadcast_id)
 
     def write_shared(self, data: bytes) -> None:
         """Write frames, or keep them while the client does not read."""
@@ -209,6 +225,8 @@ class SocketProtocol(asyncio.Protocol):
             self._receive(decode_binary(payload, self.version), now)
         elif opcode == frames.PING:
             self.write_shared(frames.encode_message(frames.PONG, payload))
+        elif opcode == frames.PONG:
+            self._channels.hear_pong(payload)
 
     def _hang_up(self, code: int, reason: str) -> None:
         """Close and listen no more; what still comes in is thrown away, so that the peer can read why."""
@@ -223,9 +241,7 @@ class SocketProtocol(asyncio.Protocol):
         self.write_shared(frames.encode_close(code, reason))
 
     def _leave_all(self) -> None:
-        for key in self._session.heard():
-            self._hub.unsubscribe(key, self)
-        self._session.channels.clear()
+        self._do(self._session.lose())
 
     def _receive(self, message: Incoming, now: datetime) -> None:
         if isinstance(message, Malformed):
@@ -233,20 +249,31 @@ class SocketProtocol(asyncio.Protocol):
             return
         self._do(self._session.receive(message, now=now))
 
-    def _do(self, effects: Sequence[Effect]) -> None:
+    def _do(self, effects: Effects) -> None:
         for effect in effects:
             match effect:
                 case Send(frame, delay_s):
                     self._send(frame, delay_s)
-                case Subscribe(key):
-                    self._hub.subscribe(key, self)
-                    tell("channel.joined", is_private=key.is_private)
-                case Unsubscribe(key):
-                    self._hub.unsubscribe(key, self)
                 case Publish(broadcast, accepted, refused):
                     answer = accepted if self._hub.publish(broadcast) else refused
                     if answer is not None:
                         self._send(answer, 0.0)
+                case Disconnect(code, text):
+                    tell("socket.closed", reason="limit")
+                    self._say_close(code, text)
+                case Ask():
+                    self._channels.ask(effect, partial(self._hear_answer, effect.number))
+                case _:
+                    self._channels.do(effect)
+
+    def _hear_answer(self, number: int, answer: Answer) -> None:
+        if self._is_gone or self._closing_since_s is not None:
+            return
+        try:
+            self._do(self._session.answer(number, answer, now=self._hub.clock.now()))
+        except Exception as error:  # noqa: BLE001 - a fault of ours ends this socket and no other
+            tell("socket.crashed", error=type(error).__name__)
+            self._hang_up(frames.INTERNAL_FAULT, "internal error")
 
     def _send(self, frame: Frame, delay_s: float) -> None:
         if delay_s and self._limits.join_refusal_delay_s is not None:

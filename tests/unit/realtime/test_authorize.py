@@ -11,8 +11,7 @@ import msgspec
 import pytest
 
 from rowcast.core.errors import ConfigError
-from rowcast.realtime.authorize import Authorizer, Claims, Refusal, named_by_service, sign_token
-from rowcast.realtime.messages import TopicKey
+from rowcast.realtime.authorize import Authorizer, Claims, Refusal, named_by_service, sign_token, subject_of
 from rowcast.testing.fake_clock import FakeClock
 
 SECRET = "a secret for tests that has more than 32 bytes"
@@ -227,50 +226,14 @@ def claims(*, role: str = "authenticated", tenant_id: str | None = "acme") -> Cl
     return Claims(role, LATER, tenant_id)
 
 
-@pytest.mark.parametrize(
-    ("who", "topic", "tenant_id"),
-    [
-        (claims(), "tenant:acme", "acme"),
-        (claims(), "tenant:acme:orders", "acme"),
-        (claims(), "orders:acme", "acme"),
-        (claims(), "orders:globex", "acme"),
-        (claims(), "tenant:globex", None),
-        (claims(), "tenant:globex:orders", None),
-        (claims(), "tenant:", None),
-        (claims(), "tenant:acme:", None),
-        (claims(), "tenant:acme:Orders", None),
-        (claims(), "tenant:acme:orders:x", None),
-        (claims(), "tenant:аcme", None),
-        (claims(), "Tenant:acme", "acme"),
-        (claims(tenant_id=None), "tenant:acme", None),
-        (claims(tenant_id=None), "orders:acme", None),
-        (claims(tenant_id=None, role="anon"), "tenant:default", None),
-        (claims(tenant_id=None, role="service_role"), "tenant:acme", "acme"),
-        (claims(tenant_id=None, role="service_role"), "orders:acme", "default"),
-        (claims(tenant_id="acme", role="service_role"), "tenant:globex", None),
-    ],
-)
-def test_a_private_topic_opens_to_its_tenant_only(who: Claims, topic: str, tenant_id: str | None) -> None:
-    key = AUTHORIZER.topic_key(who, topic)
-
-    assert key == (None if tenant_id is None else TopicKey(tenant_id, True, topic))
-
-
-@pytest.mark.parametrize(
-    ("who", "key", "may"),
-    [
-        (claims(), TopicKey("acme", True, "tenant:acme"), False),
-        (claims(), TopicKey("acme", True, "chat"), True),
-        (claims(), TopicKey("acme", False, "tenant:acme"), True),
-        (claims(role="service_role"), TopicKey("acme", True, "tenant:acme"), True),
-    ],
-)
-def test_only_a_service_speaks_on_a_tenants_own_topics(who: Claims, key: TopicKey, may: bool) -> None:
-    assert AUTHORIZER.may_broadcast(who, key) is may
-
-
 def test_only_a_service_without_a_tenant_may_name_one() -> None:
     assert named_by_service(claims(role="service_role", tenant_id=None), "acme") == claims(role="service_role")
     assert named_by_service(claims(role="service_role"), "globex") is None
     assert named_by_service(claims(tenant_id=None), "acme") is None
     assert named_by_service(claims(role="service_role", tenant_id=None), "a:b") is None
+
+
+def test_the_person_behind_a_token_is_its_subject() -> None:
+    assert subject_of(Claims("authenticated", LATER, document=b'{"sub":"ann"}')) == "ann"
+    for document in (b"{}", b'{"sub":""}', b'{"sub":7}', b"no json"):
+        assert subject_of(Claims("authenticated", LATER, document=document)) is None

@@ -1,6 +1,6 @@
 """The fan-out without any socket: who gets what, in which pieces."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hypothesis import given
@@ -50,7 +50,11 @@ def broadcast(text: str = "m", *, sender: int = 0, **rest: Any) -> Broadcast:
 
 def make(receivers: list[Receiver], **limits: int) -> tuple[FanOut, Subscribers, Loop]:
     loop = Loop()
-    return FanOut(call_soon=loop.call_soon, limits=FanOutLimits(**limits)), Subscribers(dict.fromkeys(receivers)), loop
+    return (
+        FanOut(call_soon=loop.call_soon, limits=FanOutLimits(**limits)),
+        Subscribers(dict.fromkeys(receivers, 3)),
+        loop,
+    )
 
 
 def test_everybody_gets_the_very_same_bytes() -> None:
@@ -137,7 +141,7 @@ def test_a_step_writes_no_more_than_its_share() -> None:
 def test_a_small_topic_does_not_wait_for_a_big_one() -> None:
     many, one = [Receiver(n) for n in range(1000)], Receiver(5000)
     fan_out, big, loop = make(many, writes_per_step=100)
-    small = Subscribers({one: None})
+    small = Subscribers({one: 3})
     fan_out.add(big, broadcast())
     fan_out.add(small, broadcast())
     loop.step()
@@ -179,7 +183,7 @@ def test_a_topic_that_overflows_loses_its_oldest_and_says_so() -> None:
 def test_everybody_hears_everything_once_and_in_order(sent: list[tuple[int, int]], writes: int, joined: int) -> None:
     topics = [[Receiver(topic * 10 + n) for n in range(4)] for topic in range(3)]
     fan_out, first, loop = make(topics[0], writes_per_step=writes, joined_frames=joined)
-    subscribers = [first, *(Subscribers(dict.fromkeys(receivers)) for receivers in topics[1:])]
+    subscribers = [first, *(Subscribers(dict.fromkeys(receivers, 3)) for receivers in topics[1:])]
     expected: dict[int, list[bytes]] = {receiver.number: [] for receivers in topics for receiver in receivers}
     for number, (topic, sender) in enumerate(sent):
         own = topics[topic][sender - 1].number if sender else 0
@@ -194,3 +198,45 @@ def test_everybody_hears_everything_once_and_in_order(sent: list[tuple[int, int]
     assert {receiver.number: b"".join(receiver.writes) for receivers in topics for receiver in receivers} == {
         number: b"".join(frames) for number, frames in expected.items()
     }
+
+
+class Listener:
+    version: Version = 2
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, bytes]] = []
+
+    def hear(self, broadcasts: Sequence[Broadcast], frames: Sequence[bytes]) -> None:
+        self.heard += [(found.payload.decode(), data) for found, data in zip(broadcasts, frames, strict=True)]
+
+
+def test_a_listener_hears_each_broadcast_by_itself_and_no_presence() -> None:
+    fan_out, subscribers, loop = make([Receiver(n) for n in range(3)], writes_per_step=2)
+    gone, stays = Listener(), Listener()
+    subscribers.listeners = {gone: None, stays: None}
+    for found in (broadcast("a"), presence(), broadcast("b")):
+        fan_out.add(subscribers, found)
+    loop.step()
+    del subscribers.listeners[gone]
+    loop.run()
+
+    assert stays.heard == [(text, shared_frame(broadcast(text), 2)) for text in ("a", "b")]
+    assert gone.heard == []
+
+
+def presence() -> Broadcast:
+    return Broadcast("acme", False, "r", "", b'{"joins":{},"leaves":{}}', form="presence")
+
+
+def test_a_receiver_hears_the_kind_that_it_may_hear_in_order() -> None:
+    both, presences, broadcasts = (Receiver(n) for n in range(3))
+    fan_out, subscribers, loop = make([both, presences, broadcasts])
+    subscribers.receivers.update({presences: 2, broadcasts: 1})
+    for found in (broadcast("a"), broadcast("b"), presence(), broadcast("c")):
+        fan_out.add(subscribers, found)
+    loop.run()
+    said = [shared_frame(found, 2) for found in (broadcast("a"), broadcast("b"), presence(), broadcast("c"))]
+
+    assert b"".join(both.writes) == b"".join(said)
+    assert b"".join(presences.writes) == said[2]
+    assert b"".join(broadcasts.writes) == said[0] + said[1] + said[3]
