@@ -14,6 +14,8 @@ from rowcast.bus.bus_key import read_bus_key
 from rowcast.bus.memory import MemoryBus
 from rowcast.bus.nats import NatsBus
 from rowcast.bus.postgres import PostgresBus
+from rowcast.capture.message_feed import MessageFeed
+from rowcast.capture.message_partitions import MessagePartitions
 from rowcast.capture.wal_feed import WalFeed
 from rowcast.core.clock import Clock, SystemClock
 from rowcast.core.event import DECLARED
@@ -36,6 +38,7 @@ from rowcast.outbox.feed import Feed
 from rowcast.outbox.options import RelayOptions
 from rowcast.outbox.relay import Relay
 from rowcast.realtime.audit_writer import ActivityWriter
+from rowcast.realtime.database_messages import DatabaseMessages
 from rowcast.realtime.hub import Hub
 from rowcast.realtime.sink import RealtimeSink
 from rowcast.realtime.subscriptions import DeclaredChannel
@@ -69,6 +72,8 @@ class App:
     hub: Hub | None
     relay: Relay | None
     archive: Archive | None
+    messages: MessageFeed | None
+    message_partitions: MessagePartitions | None
     runner: Runner | None
     activity: ActivityWriter | None
     channels: Mapping[str, DeclaredChannel]
@@ -121,6 +126,7 @@ class _Build:
         router = Router(rules=rules, sinks=sinks, live_sinks=(RealtimeSink(bus=self.bus),))
         ledger = Ledger(database=self.database, worker=worker_name())
         roles = self.settings.server.roles
+        feed = await self._feed() if "relay" in roles else None
         return App(
             settings=self.settings,
             database_url=self.dsn,
@@ -132,8 +138,10 @@ class _Build:
             endpoints=endpoints,
             router=router,
             hub=Hub(bus=self.bus, clock=self.clock) if "gateway" in roles else None,
-            relay=await self._relay(router, ledger) if "relay" in roles else None,
-            archive=self._archive() if "relay" in roles else None,
+            relay=self._relay(router, ledger, feed) if feed else None,
+            archive=self._archive() if feed else None,
+            messages=self._messages(feed) if feed else None,
+            message_partitions=self._message_partitions() if feed else None,
             runner=self._runner(sinks, ledger) if "delivery" in roles else None,
             activity=self._activity() if "gateway" in roles else None,
             channels=declared_channels(self.settings.channel, options["subscriptions"]),
@@ -149,18 +157,27 @@ class _Build:
         webhooks = WebhookSink(table=endpoints, client=client, clock=self.clock)
         return webhooks, JobSink(tasks=tasks, executor=executor)
 
-    async def _relay(self, router: Router, ledger: Ledger) -> Relay:
+    def _relay(self, router: Router, ledger: Ledger, feed: Feed) -> Relay:
         policy = RetryPolicy(max_attempts=self.settings.relay.max_attempts, base_s=1.0, cap_s=3600.0)
         options = RelayOptions(retry=policy, spare_feed=self._claim_feed, noise=self.noise)
-        feed = await self._feed()
         return Relay(feed=feed, handler=router, database=self.database, ledger=ledger, bus=self.bus, options=options)
 
     async def _feed(self) -> Feed:
         """Give the feed asked for; `auto` streams the log where it can be streamed."""
         relay = self.settings.relay
         if await is_log_streamed(self.database, relay.feed):
-            return WalFeed(dsn=self.dsn, lease_s=relay.lease_s, batch_size=relay.batch_size, noise=self.noise)
+            feed = WalFeed(dsn=self.dsn, lease_s=relay.lease_s, batch_size=relay.batch_size, noise=self.noise)
+            feed.tell_messages(DatabaseMessages(bus=self.bus).hear)
+            return feed
         return self._claim_feed()
+
+    def _messages(self, feed: Feed) -> MessageFeed:
+        """Give what reads the messages of the database where the log does not tell them."""
+        hear, is_streamed = DatabaseMessages(bus=self.bus).hear, isinstance(feed, WalFeed)
+        return MessageFeed(dsn=self.dsn, hear=hear, is_streamed=is_streamed, lease_s=self.settings.relay.lease_s)
+
+    def _message_partitions(self) -> MessagePartitions:
+        return MessagePartitions(database=self.database, noise=self.noise)
 
     def _claim_feed(self) -> ClaimFeed:
         relay = self.settings.relay

@@ -109,6 +109,10 @@ class Server:
             tasks.append(group.create_task(self._app.activity.run(), name="activity"))
         if self._app.archive is not None:
             tasks.append(group.create_task(self._app.archive.run(), name="archive"))
+        if self._app.messages is not None:
+            tasks.append(group.create_task(self._app.messages.run(), name="messages"))
+        if self._app.message_partitions is not None:
+            tasks.append(group.create_task(self._app.message_partitions.run(), name="message_partitions"))
         if self._app.runner is not None:
             unsubscribe = self._app.bus.subscribe(DELIVERY_DUE, lambda _: self._nudge())
             runner = group.create_task(self._app.runner.run(), name="runner")
