@@ -168,12 +168,13 @@ delete from rowcast.realtime_turns where last_taken_at < clock_timestamp() - int
 with before as (
     select changed_at from rowcast.realtime_session where tenant_id = :tenant_id and topic = :topic and session = :session
 ), kept as (
-    insert into rowcast.realtime_session as s (tenant_id, topic, session, from_seq)
-    select :tenant_id, :topic, :session, coalesce(min(low_seq), 0) from rowcast.feed_cursor where shard >= 0
+    insert into rowcast.realtime_session as s (tenant_id, topic, session, from_seq, from_transaction)
+    select :tenant_id, :topic, :session, coalesce(min(low_seq), 0), pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+    from rowcast.feed_cursor where shard >= 0
     on conflict (tenant_id, topic, session) do update set changed_at = clock_timestamp()
-    returning s.from_seq, s.received
+    returning s.from_seq, s.from_transaction, s.received
 )
-select k.from_seq, k.received, extract(epoch from clock_timestamp() - b.changed_at)::double precision as away_s
+select k.from_seq, k.from_transaction, k.received, extract(epoch from clock_timestamp() - b.changed_at)::double precision as away_s
 from kept k left join before b on true;
 
 -- name: told_before
@@ -217,19 +218,61 @@ cross join lateral (
 ) e
 order by e.tenant_id, e.seq;
 
--- name: settled_bound
--- The number below which every event is settled and none can appear any more.
-select coalesce(min(low_seq), 0) as low_seq from rowcast.feed_cursor where shard >= 0;
+-- name: settled_bounds
+-- The number below which every event is settled, and the transaction below which all are over: nothing can appear there any more.
+select coalesce(min(low_seq), 0) as low_seq, pg_snapshot_xmin(pg_current_snapshot())::text::bigint as low_transaction
+from rowcast.feed_cursor where shard >= 0;
+
+-- name: has_messages
+-- Whether realtime.messages has the columns by which its rows are in order.
+select count(*) = 3 as has_messages from pg_attribute
+where attrelid = to_regclass('realtime.messages') and attname in ('seq', 'tenant_id', 'transaction_id') and not attisdropped;
+
+-- name: missed_messages
+-- The newest messages of the database on a private topic from a transaction on that were not received, up to a size.
+with visited as materialized (
+    select m.transaction_id, m.seq, m.id::text as id, m.topic, m.event, m.payload::text as payload, m.binary_payload, m.tenant_id
+    from realtime.messages m
+    where m.extension = 'broadcast' and m.private and m.event is not null and m.topic = :topic
+      and (m.tenant_id = :tenant_id or (m.tenant_id is null and :is_nameless::boolean))
+      and m.transaction_id >= :from_transaction::text::xid8 and m.id::text <> all(:received::text[])
+    order by m.transaction_id desc, m.seq desc limit :limit
+), sized as (
+    select v.transaction_id, v.seq, v.id, v.topic, v.event, v.payload, v.binary_payload, v.tenant_id, count(*) over () as visited,
+           sum(coalesce(octet_length(v.payload), octet_length(v.binary_payload), 0)) over (order by v.transaction_id desc, v.seq desc) as bytes
+    from visited v
+)
+select id, topic, event, payload, binary_payload, tenant_id, visited
+from sized where bytes <= :most_bytes order by transaction_id desc, seq desc;
+
+-- name: messages_since
+-- The newest messages of the database on a private topic since a moment.
+select m.id::text as id, m.topic, m.event, m.payload::text as payload, m.binary_payload, m.tenant_id
+from realtime.messages m
+where m.extension = 'broadcast' and m.private and m.event is not null and m.topic = :topic
+  and (m.tenant_id = :tenant_id or (m.tenant_id is null and :is_nameless::boolean))
+  and m.inserted_at >= :since::timestamptz at time zone 'utc'
+order by m.seq desc limit :limit;
+
+-- name: settled_messages
+-- Messages of private topics from a transaction on, up to one below which all are over; the last transaction is there as a whole.
+select m.transaction_id::text::bigint as transaction_id, m.id::text as id, m.topic, m.tenant_id
+from realtime.messages m
+where m.extension = 'broadcast' and m.private and m.event is not null
+  and m.transaction_id >= :from_transaction::text::xid8 and m.transaction_id < :low_transaction::text::xid8
+order by m.transaction_id fetch first (:limit::bigint) rows with ties;
 
 -- name: keep_sessions
 -- How far some sessions have come. A row that is further already stays.
-insert into rowcast.realtime_session as s (tenant_id, topic, session, from_seq, received)
-select tenant_id, topic, session, from_seq, received
-from jsonb_to_recordset(:cursors::jsonb) as given(tenant_id text, topic text, session text, from_seq bigint, received text[])
+insert into rowcast.realtime_session as s (tenant_id, topic, session, from_seq, from_transaction, received)
+select tenant_id, topic, session, from_seq, from_transaction, received
+from jsonb_to_recordset(:cursors::jsonb)
+    as given(tenant_id text, topic text, session text, from_seq bigint, from_transaction bigint, received text[])
 order by tenant_id, topic, session
 on conflict (tenant_id, topic, session) do update
-set from_seq = excluded.from_seq, received = excluded.received, changed_at = clock_timestamp()
-where excluded.from_seq >= s.from_seq;
+set from_seq = excluded.from_seq, from_transaction = excluded.from_transaction, received = excluded.received,
+    changed_at = clock_timestamp()
+where excluded.from_seq >= s.from_seq and excluded.from_transaction >= s.from_transaction;
 
 -- name: forget_sessions
 -- Deletes sessions that have not been heard for long, and the oldest of a tenant that has too many.

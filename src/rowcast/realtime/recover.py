@@ -6,23 +6,30 @@ Nothing is written when an event is: the outbox is the log. The cursors of all s
 import asyncio
 import re
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from rowcast.core.clock import Clock
-from rowcast.core.codec import encode_json
 from rowcast.core.errors import StoreError
 from rowcast.core.telemetry import tell
 from rowcast.realtime.channel_log import ChannelLog, Missed
 from rowcast.realtime.messages import Broadcast, TopicKey
 from rowcast.realtime.recover_cursor import Cursor, Position
-from rowcast.realtime.recover_rows import Row, Told, candidates, retold, settled_by_topic
+from rowcast.realtime.recover_rows import (
+    Row,
+    Told,
+    events_again,
+    merged,
+    messages_again,
+    settled_events,
+    settled_messages,
+)
+from rowcast.realtime.recover_store import Bounds, RecoverStore
 from rowcast.realtime.sink import event_broadcasts
 from rowcast.store.pool import Database
-from rowcast.store.sql import load_queries
 
 SESSION_PATTERN = re.compile(r"[A-Za-z0-9._~:-]{1,64}\Z")
 """What can name a session: a UUID, or whatever else an application makes up, 64 characters at most."""
@@ -62,15 +69,14 @@ class DurableLog:
         self, *, database: Database, clock: Clock, told: Told | None = None, limits: RecoverLimits | None = None
     ) -> None:
         """Take the pool and the clock; `told` is needed only where rules name topics of their own."""
-        self._database = database
+        self._store = RecoverStore(database=database, is_wide=told is not None)
         self._clock = clock
         self._told = told or event_broadcasts
         self._is_wide = told is not None
         self._limits = limits or RecoverLimits()
-        self._queries = load_queries("rowcast.realtime")
         self._cursors: OrderedDict[_Name, Cursor] = OrderedDict()
         # The last bounds, oldest first: for a session that is met again, one that is surely below what it was told.
-        self._bounds: deque[int] = deque([0], maxlen=5)
+        self._bounds: deque[Bounds] = deque([Bounds()], maxlen=5)
 
     async def recover(self, key: TopicKey, session: str) -> Missed | None:
         """Give what a session has missed; None for a session that begins now, or that has no proper name.
@@ -80,32 +86,25 @@ class DurableLog:
         """
         if not SESSION_PATTERN.match(session):
             return None
-        kept = await self._database.fetch_one(
-            self._queries["begin_session"], tenant_id=key.tenant_id, topic=key.topic, session=session
-        )
-        assert kept is not None
-        cursor = self._resume(_Name(key, session), Position(kept["from_seq"], tuple(kept["received"])))
-        if kept["away_s"] is None:
+        begun = await self._store.begin(key, session)
+        cursor = self._resume(_Name(key, session), begun.position)
+        if begun.away_s is None:
             await self._leave_out_earlier(key, cursor)
             return None
-        return await self._missed(key, cursor, is_in_time=kept["away_s"] <= self._limits.away_s)
+        return await self._missed(key, cursor.position(), is_in_time=begun.away_s <= self._limits.away_s)
 
     async def replay(self, key: TopicKey, *, since: datetime, limit: int) -> tuple[Broadcast, ...]:
         """Give the newest `limit` broadcasts of a topic since a moment, oldest first."""
-        rows = await self._database.fetch(
-            self._queries["events_since"],
-            tenant_id=key.tenant_id,
-            since=since,
-            limit=self._limits.events if self._is_wide else limit,
-            **self._candidates(key),
-        )
-        newest = [broadcast for _, broadcast in retold(rows, key, self._told)]
-        return tuple(reversed(newest[:limit]))
+        visited = self._limits.events if self._is_wide else limit
+        events = await self._store.events_since(key, since=since, limit=visited)
+        messages = await self._store.messages_since(key, since=since, limit=limit)
+        found = merged(events_again(reversed(events), key, self._told), messages_again(reversed(messages), key))
+        return tuple(found[-limit:])
 
     def sent(self, key: TopicKey, session: str, broadcast_id: str) -> None:
         """Take note that the broadcast with this `meta.id` was written to the session's socket."""
         name = _Name(key, session)
-        cursor = self._cursors.get(name) or self._keep(name, Cursor(self._bounds[0]))
+        cursor = self._cursors.get(name) or self._keep(name, Cursor.at(_position(self._bounds[0])))
         cursor.send(broadcast_id)
         cursor.heard_at_s = self._clock.monotonic_s()
 
@@ -119,27 +118,27 @@ class DurableLog:
     def position(self, key: TopicKey, session: str) -> int | None:
         """Give the number below which a session has received everything; None for one that is not here."""
         cursor = self._cursors.get(_Name(key, session))
-        return None if cursor is None else cursor.from_seq
+        return None if cursor is None else cursor.events.number
 
     async def run(self) -> None:
         """Keep the cursors about once a second until cancelled; then once more."""
         forget_at_s = 0.0
         try:
             while True:
-                await self._flush_or_tell()
+                await self._do_or_tell(self.flush, "flush")
                 if self._clock.monotonic_s() >= forget_at_s:
                     forget_at_s = self._clock.monotonic_s() + _FORGET_EVERY_S
-                    await self._forget_or_tell()
+                    await self._do_or_tell(self.forget, "forget")
                 await asyncio.sleep(self._limits.flush_s)
         finally:
-            await self._flush_or_tell()
+            await self._do_or_tell(self.flush, "flush")
 
     async def flush(self) -> None:
         """Move every cursor as far as is proved, and keep those that moved."""
-        row = await self._database.fetch_one(self._queries["settled_bound"])
-        low_seq = row["low_seq"] if row else 0
-        await self._advance(low_seq)
-        self._bounds.append(low_seq)
+        bounds = await self._store.bounds()
+        await self._advance_events(bounds.low_seq)
+        await self._advance_messages(bounds.low_transaction)
+        self._bounds.append(bounds)
         await self._write()
 
     async def forget(self) -> None:
@@ -148,15 +147,12 @@ class DurableLog:
         for name in [name for name, cursor in self._cursors.items() if now_s - cursor.heard_at_s > _DAY_S]:
             del self._cursors[name]
         for cursor in self._cursors.values():
-            # What holds it may have become a dead letter since, which nobody is ever told.
-            cursor.waits_for = cursor.waits_for if now_s - cursor.heard_at_s > _FORGET_EVERY_S else None
-        limits = self._limits
-        await self._database.execute(
-            self._queries["forget_sessions"], kept_s=limits.kept_s, most=limits.tenant_sessions
-        )
+            if now_s - cursor.heard_at_s <= _FORGET_EVERY_S:
+                cursor.look_again()
+        await self._store.forget(kept_s=self._limits.kept_s, most=self._limits.tenant_sessions)
 
     def _resume(self, name: _Name, kept: Position) -> Cursor:
-        cursor = self._cursors.get(name) or self._keep(name, Cursor(kept.from_seq))
+        cursor = self._cursors.get(name) or self._keep(name, Cursor.at(kept))
         cursor.resume(kept)
         cursor.heard_at_s = self._clock.monotonic_s()
         return cursor
@@ -171,70 +167,53 @@ class DurableLog:
 
     async def _leave_out_earlier(self, key: TopicKey, cursor: Cursor) -> None:
         """Count what was told before a session began as received: it never asked for it."""
-        rows = await self._database.fetch(
-            self._queries["told_before"],
-            tenant_id=key.tenant_id,
-            from_seq=cursor.from_seq,
-            limit=self._limits.events,
-            **self._candidates(key),
-        )
+        rows = await self._store.told_before(key, from_seq=cursor.events.number, limit=self._limits.events)
         # What was written to the socket meanwhile is on its way, and counts when it has arrived.
         cursor.received |= dict.fromkeys(row["id"] for row in rows if row["id"] not in cursor.in_flight)
         cursor.is_changed = True
 
-    async def _missed(self, key: TopicKey, cursor: Cursor, *, is_in_time: bool) -> Missed:
-        limits = self._limits
-        rows = await self._database.fetch(
-            self._queries["missed_events"],
-            tenant_id=key.tenant_id,
-            from_seq=cursor.from_seq,
-            received=list(cursor.received),
-            limit=limits.events + 1,
-            most_bytes=limits.size_bytes,
-            **self._candidates(key),
+    async def _missed(self, key: TopicKey, position: Position, *, is_in_time: bool) -> Missed:
+        most, size = self._limits.events, self._limits.size_bytes
+        events = await self._store.missed_events(key, position, limit=most + 1, most_bytes=size)
+        messages = await self._store.missed_messages(key, position, limit=most + 1, most_bytes=size)
+        found = merged(
+            events_again(reversed(events[:most]), key, self._told), messages_again(reversed(messages[:most]), key)
         )
-        found = tuple(broadcast for _, broadcast in reversed(retold(rows[: limits.events], key, self._told)))
-        is_whole = is_in_time and (not rows or len(rows) == rows[0]["visited"] <= limits.events)
+        is_whole = is_in_time and _are_all(events, most) and _are_all(messages, most)
         tell("recovery.answered", is_whole=is_whole, messages=len(found))
-        return Missed(found, is_whole)
+        return Missed(tuple(found), is_whole)
 
-    def _candidates(self, key: TopicKey) -> dict[str, object]:
-        which = candidates(key.topic)
-        return {"topic": which.topic, "types": which.types, "is_wide": self._is_wide}
-
-    async def _advance(self, low_seq: int) -> None:
+    async def _advance_events(self, low_seq: int) -> None:
         moving = {
-            name: cursor for name, cursor in self._cursors.items() if cursor.from_seq < low_seq and not cursor.is_held()
+            name: cursor
+            for name, cursor in self._cursors.items()
+            if cursor.events.number < low_seq and not cursor.is_held(cursor.events)
         }
         from_seqs: dict[str, int] = {}
         for name, cursor in moving.items():
             tenant_id = name.key.tenant_id
-            from_seqs[tenant_id] = min(from_seqs.get(tenant_id, low_seq), cursor.from_seq)
-        rows = await self._settled(from_seqs, low_seq) if from_seqs else ()
-        events, seen = settled_by_topic(rows, self._told), self._seen_up_to(rows, low_seq)
-        for name, cursor in moving.items():
-            cursor.advance(events.get(name.key, ()), low_seq=seen.get(name.key.tenant_id, low_seq))
-
-    async def _settled(self, from_seqs: dict[str, int], low_seq: int) -> Sequence[Row]:
-        return await self._database.fetch(
-            self._queries["settled_events"],
-            tenants=list(from_seqs),
-            from_seqs=list(from_seqs.values()),
-            low_seq=low_seq,
-            limit=self._limits.settled_per_step,
-            is_wide=self._is_wide,
-        )
-
-    def _seen_up_to(self, rows: Iterable[Row], low_seq: int) -> dict[str, int]:
-        """Give how far the rows reach for each tenant that has more of them than were asked for."""
-        counts: dict[str, int] = {}
-        last: dict[str, int] = {}
-        for row in rows:
-            tenant_id = row["tenant_id"]
-            counts[tenant_id] = counts.get(tenant_id, 0) + 1
-            last[tenant_id] = row["seq"]
+            from_seqs[tenant_id] = min(from_seqs.get(tenant_id, low_seq), cursor.events.number)
         most = self._limits.settled_per_step
-        return {tenant_id: seq + 1 for tenant_id, seq in last.items() if counts[tenant_id] >= most and seq < low_seq}
+        rows = await self._store.settled_events(from_seqs, low_seq=low_seq, limit=most) if from_seqs else ()
+        told, seen = settled_events(rows, self._told), _seen_up_to(rows, most)
+        for name, cursor in moving.items():
+            bound = seen.get(name.key.tenant_id, low_seq)
+            cursor.advance(cursor.events, told.get(name.key, ()), bound=bound)
+
+    async def _advance_messages(self, low_transaction: int) -> None:
+        moving = {
+            name: cursor
+            for name, cursor in self._cursors.items()
+            if cursor.messages.number < low_transaction and not cursor.is_held(cursor.messages)
+        }
+        if not moving:
+            return
+        most, first = self._limits.settled_per_step, min(cursor.messages.number for cursor in moving.values())
+        rows = await self._store.settled_messages(first, low_transaction=low_transaction, limit=most)
+        told = settled_messages(rows)
+        bound = low_transaction if len(rows) < most else rows[-1]["transaction_id"] + 1
+        for name, cursor in moving.items():
+            cursor.advance(cursor.messages, told.get(name.key, ()), bound=bound)
 
     async def _write(self) -> None:
         now_s = self._clock.monotonic_s()
@@ -253,31 +232,45 @@ class DurableLog:
         for _, cursor in due:
             cursor.is_changed, cursor.written_at_s = False, now_s
         try:
-            await self._database.execute(self._queries["keep_sessions"], cursors=encode_json(given).decode())
+            await self._store.keep(given)
         except BaseException:
             for _, cursor in due:
                 cursor.is_changed = True
             raise
 
-    async def _flush_or_tell(self) -> None:
+    async def _do_or_tell(self, duty: Callable[[], Awaitable[None]], name: str) -> None:
         try:
-            await self.flush()
-        except StoreError as error:
-            tell("recovery.flush_failed", code=error.code)
-
-    async def _forget_or_tell(self) -> None:
-        try:
-            await self.forget()
-        except StoreError as error:
-            tell("recovery.forget_failed", code=error.code)
+            await duty()
+        except Exception as error:  # noqa: BLE001 - task boundary: sockets go on without it, and it is done the next time
+            tell("recovery.failed", step=name, error=error.code if isinstance(error, StoreError) else repr(error)[:200])
 
 
-def _kept_form(name: _Name, position: Position) -> dict[str, object]:
+def _kept_form(name: _Name, position: Position) -> Mapping[str, Any]:
     key = name.key
     return {
         "tenant_id": key.tenant_id, "topic": key.topic, "session": name.session, "from_seq": position.from_seq,
-        "received": position.received,
+        "from_transaction": position.from_transaction, "received": position.received,
     }  # fmt: skip
+
+
+def _position(bounds: Bounds) -> Position:
+    return Position(bounds.low_seq, bounds.low_transaction)
+
+
+def _are_all(rows: Sequence[Row], most: int) -> bool:
+    """Tell whether nothing was left out, neither by the count nor by the size."""
+    return not rows or len(rows) == rows[0]["visited"] <= most
+
+
+def _seen_up_to(rows: Iterable[Row], most: int) -> dict[str, int]:
+    """Give how far the rows reach for each tenant that has more of them than were asked for."""
+    counts: dict[str, int] = {}
+    last: dict[str, int] = {}
+    for row in rows:
+        tenant_id = row["tenant_id"]
+        counts[tenant_id] = counts.get(tenant_id, 0) + 1
+        last[tenant_id] = row["seq"]
+    return {tenant_id: seq + 1 for tenant_id, seq in last.items() if counts[tenant_id] >= most}
 
 
 _CONTRACT: type[ChannelLog] = DurableLog

@@ -1,8 +1,8 @@
 """How far one session has come on one topic, as far as the client's side of the socket has proved it. Pure.
 
-A cursor says: every event of the topic below `from_seq` was received, and of those above the ones in `received`.
-It moves over an event only when that event was acknowledged, or was settled and is none of the topic's. So whatever
-a node, the bus or a socket has lost lies behind the cursor and is found again.
+A cursor says: everything of the topic below its two marks was received, and of what is above, what is in `received`.
+A mark moves over something only when that was acknowledged, or is none of the topic's. So whatever a node, the bus or
+a socket has lost lies above the mark and is found again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,9 +15,9 @@ IN_FLIGHT_LIMIT = 10_000
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """One event that nobody will relay any more: its number and its id."""
+    """Something told that nothing can appear before any more: its number and its id. Messages share numbers."""
 
-    seq: int
+    number: int
     id: str
 
 
@@ -25,23 +25,37 @@ class Position(msgspec.Struct, frozen=True):
     """A cursor as it is kept."""
 
     from_seq: int
+    from_transaction: int = 0
     received: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
-class Cursor:
-    """One session on one topic. `in_flight` was written to the socket, oldest first, and not acknowledged yet.
+class Mark:
+    """How far one source was received: events by their `seq`, messages of the database by their transaction.
 
-    `waits_for` is the event that holds the cursor; until it is acknowledged nothing has to be looked up for it.
+    `waits_for` is what holds it; until that is acknowledged nothing has to be looked up for it.
     """
 
-    from_seq: int
+    number: int
+    waits_for: str | None = None
+
+
+@dataclass(slots=True)
+class Cursor:
+    """One session on one topic. `in_flight` was written to the socket, oldest first, and not acknowledged yet."""
+
+    events: Mark
+    messages: Mark
     received: dict[str, None] = field(default_factory=dict)
     in_flight: dict[str, None] = field(default_factory=dict)
-    waits_for: str | None = None
     is_changed: bool = False
     heard_at_s: float = 0.0
     written_at_s: float = 0.0
+
+    @classmethod
+    def at(cls, kept: Position) -> "Cursor":
+        """Give a cursor that begins where one was kept."""
+        return cls(Mark(kept.from_seq), Mark(kept.from_transaction), dict.fromkeys(kept.received))
 
     def send(self, broadcast_id: str) -> None:
         """Take note of a broadcast on its way. One that was received before counts as not received again."""
@@ -65,33 +79,41 @@ class Cursor:
             del self.received[next(iter(self.received))]
         self.is_changed = True
 
-    def is_held(self) -> bool:
-        """Tell whether the event it waits for is still not received."""
-        return self.waits_for is not None and self.waits_for not in self.received
+    def is_held(self, mark: Mark) -> bool:
+        """Tell whether what a mark waits for is still not received."""
+        return mark.waits_for is not None and mark.waits_for not in self.received
 
-    def advance(self, settled: Sequence[Settled], *, low_seq: int) -> None:
-        """Move over the topic's settled events below `low_seq`, up to the first that was not received."""
-        self.waits_for = None
-        for event in settled:
-            if event.seq < self.from_seq:
-                continue
-            if event.id not in self.received:
-                self.from_seq, self.waits_for = event.seq, event.id
-                return
-            del self.received[event.id]
-            self.from_seq, self.is_changed = event.seq + 1, True
-        self.from_seq = max(self.from_seq, low_seq)
+    def advance(self, mark: Mark, settled: Sequence[Settled], *, bound: int) -> None:
+        """Move a mark over what the topic was told below `bound`, up to the first that was not received.
+
+        Args:
+            mark: `events` or `messages`.
+            settled: All of it from the mark on, in order.
+            bound: The number below which nothing can appear any more.
+        """
+        due = [each for each in settled if each.number >= mark.number]
+        missing = next((each for each in due if each.id not in self.received), None)
+        mark.waits_for = None if missing is None else missing.id
+        mark.number = max(mark.number, bound) if missing is None else missing.number
+        for each in due:
+            if each.number < mark.number and each.id in self.received:
+                del self.received[each.id]
+                self.is_changed = True
 
     def resume(self, kept: Position) -> None:
         """Begin again on a new socket, from here or from what was kept, whichever is further; both are true."""
-        self.from_seq = max(self.from_seq, kept.from_seq)
+        self.events = Mark(max(self.events.number, kept.from_seq))
+        self.messages = Mark(max(self.messages.number, kept.from_transaction))
         self.received |= dict.fromkeys(kept.received)
         self.in_flight.clear()
-        self.waits_for = None
+
+    def look_again(self) -> None:
+        """Look up what holds the marks, although it has not come: it may have become a dead letter."""
+        self.events.waits_for = self.messages.waits_for = None
 
     def position(self) -> Position:
         """Give what is to be kept."""
-        return Position(self.from_seq, tuple(self.received))
+        return Position(self.events.number, self.messages.number, tuple(self.received))
 
 
 def _up_to(sent: Iterable[str], last: str) -> Iterable[str]:

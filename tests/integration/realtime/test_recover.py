@@ -1,19 +1,22 @@
 """What a session has missed is found again, on any node, and nothing is lost between two flushes."""
 
+import asyncio
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 
 from rowcast.core.clock import SystemClock
 from rowcast.core.codec import decode_json
 from rowcast.core.envelope import Envelope
+from rowcast.core.errors import StoreError
 from rowcast.realtime.channel_log import Missed
 from rowcast.realtime.messages import Broadcast, TopicKey
 from rowcast.realtime.recover import DurableLog, RecoverLimits
 from rowcast.realtime.sink import event_broadcasts
-from rowcast.store.pool import Database
+from rowcast.store.pool import Database, Session
 from rowcast.store.sql import parse_query
 
 KEY = TopicKey("acme", True, "tenant:acme")
@@ -309,3 +312,125 @@ async def test_what_was_sent_but_belongs_to_no_cursor_is_harmless(database: Data
     await log.flush()
 
     assert (await log.recover(KEY, "nobody")) == Missed((), is_whole=True)
+
+
+MESSAGE = parse_query(
+    "message",
+    "insert into realtime.messages (topic, extension, event, payload, private, tenant_id) "
+    "values (:topic, 'broadcast', 'made', '{}', :private, :tenant_id) returning id::text as id",
+)
+
+
+async def say(
+    session: Session, *, tenant_id: str | None = "acme", topic: str = "orders:acme", private: bool = True
+) -> str:
+    row = await session.fetch_one(MESSAGE, topic=topic, tenant_id=tenant_id, private=private)
+    assert row is not None
+    return str(row["id"])
+
+
+async def test_messages_of_the_database_are_recovered_on_another_node(database: Database) -> None:
+    log = log_on(database)
+    await log.recover(ORDERS, "s")
+    made = [await say(database) for _ in range(4)]
+    await say(database, tenant_id="globex")
+    await say(database, private=False)
+    await say(database, topic="orders:other")
+    hear(log, made, key=ORDERS, until=2)
+    await log.flush()
+    await log.flush()
+
+    assert ids(await log_on(database).recover(ORDERS, "s")) == made[2:]
+
+
+async def test_a_message_that_becomes_visible_late_is_not_passed_over(database: Database) -> None:
+    log = log_on(database)
+    await log.recover(ORDERS, "s")
+    async with database.transaction() as slow:
+        late = await say(slow)
+        hear(log, [await say(database)], key=ORDERS)
+        await log.flush()
+    await say(database, topic="orders:other")
+    await log.flush()
+
+    assert ids(await log_on(database).recover(ORDERS, "s")) == [late]
+
+
+async def test_the_row_of_a_session_shrinks_when_its_messages_are_over(database: Database) -> None:
+    log = log_on(database)
+    await log.recover(ORDERS, "s")
+    hear(log, [await say(database) for _ in range(20)], key=ORDERS)
+    await log.flush()
+    await log.flush()
+    kept = await database.fetch_one(KEPT, session="s")
+
+    assert kept is not None
+    assert kept["received"] == []
+
+
+async def test_a_message_without_a_tenant_is_the_default_tenants(database: Database) -> None:
+    log, key = log_on(database), TopicKey("default", True, "orders:acme")
+    await log.recover(key, "s")
+    made = await say(database, tenant_id=None)
+
+    assert ids(await log.recover(key, "s")) == [made]
+    assert await log.recover(ORDERS, "s") is None
+    assert ids(await log.recover(ORDERS, "s")) == []
+
+
+async def test_a_replay_of_messages_keeps_the_order_of_one_transaction(database: Database) -> None:
+    log = log_on(database)
+    async with database.transaction() as one:
+        made = [await say(one) for _ in range(5)]
+    found = await log.replay(ORDERS, since=SystemClock().now() - timedelta(minutes=1), limit=3)
+
+    assert ids_of(found) == made[2:]
+
+
+async def test_a_table_of_messages_that_is_not_ours_is_left_alone(database: Database) -> None:
+    await database.execute(parse_query("theirs", "alter table realtime.messages drop column transaction_id cascade"))
+    log = log_on(database)
+    await log.recover(ORDERS, "s")
+    await log.flush()
+
+    assert await log.recover(ORDERS, "s") == Missed((), is_whole=True)
+    assert await log.replay(ORDERS, since=SystemClock().now(), limit=3) == ()
+
+
+async def test_what_runs_keeps_the_cursors_and_ends_with_them_kept(database: Database) -> None:
+    log = log_on(database, flush_s=0.01)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(log.run())
+        await log.recover(KEY, "s")
+        made = await emit(database, count=3)
+        hear(log, made, until=2)
+        await asyncio.sleep(0)
+        running.cancel()
+
+    assert ids(await log_on(database).recover(KEY, "s")) == made[2:]
+
+
+async def test_a_database_that_is_away_holds_nothing_up_and_the_cursors_are_kept_later(database: Database) -> None:
+    class Broken:
+        is_broken = True
+
+        def __getattr__(self, name: str) -> Any:
+            if self.is_broken:
+                raise StoreError("away")
+            return getattr(database, name)
+
+    broken = Broken()
+    log = DurableLog(database=cast(Database, broken), clock=SystemClock(), limits=RecoverLimits(flush_s=0.01))
+    broken.is_broken = False
+    await log.recover(KEY, "s")
+    made = await emit(database, count=2)
+    hear(log, made, until=1)
+    broken.is_broken = True
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(log.run())
+        await asyncio.sleep(0.05)
+        assert not running.done()
+        broken.is_broken = False
+        running.cancel()
+
+    assert ids(await log_on(database).recover(KEY, "s")) == made[1:]

@@ -3,15 +3,23 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rowcast.realtime.recover_cursor import IN_FLIGHT_LIMIT, RECEIVED_LIMIT, Cursor, Position, Settled
+from rowcast.realtime.recover_cursor import IN_FLIGHT_LIMIT, RECEIVED_LIMIT, Cursor, Mark, Position, Settled
 
 
 def events(*seqs: int) -> list[Settled]:
     return [Settled(seq, f"e{seq}") for seq in seqs]
 
 
+def at(from_seq: int, *received: str) -> Cursor:
+    return Cursor.at(Position(from_seq, 0, received))
+
+
+def advance(cursor: Cursor, settled: list[Settled], low_seq: int) -> None:
+    cursor.advance(cursor.events, settled, bound=low_seq)
+
+
 def test_an_acknowledgement_counts_everything_that_was_sent_before() -> None:
-    cursor = Cursor(1)
+    cursor = at(1)
     for name in ("e1", "e2", "e3"):
         cursor.send(name)
     cursor.acknowledge("e2")
@@ -21,7 +29,7 @@ def test_an_acknowledgement_counts_everything_that_was_sent_before() -> None:
 
 
 def test_an_acknowledgement_of_what_was_never_sent_changes_nothing() -> None:
-    cursor = Cursor(1)
+    cursor = at(1)
     cursor.send("e1")
     cursor.acknowledge("e9")
 
@@ -30,41 +38,41 @@ def test_an_acknowledgement_of_what_was_never_sent_changes_nothing() -> None:
 
 
 def test_the_cursor_stops_at_the_first_event_that_was_not_received() -> None:
-    cursor = Cursor(1, received={"e2": None, "e5": None})
-    cursor.advance(events(2, 4, 5), low_seq=9)
+    cursor = at(1, "e2", "e5")
+    advance(cursor, events(2, 4, 5), 9)
 
-    assert (cursor.from_seq, cursor.waits_for, list(cursor.received)) == (4, "e4", ["e5"])
-    assert cursor.is_held()
+    assert (cursor.events.number, cursor.events.waits_for, list(cursor.received)) == (4, "e4", ["e5"])
+    assert cursor.is_held(cursor.events)
 
 
 def test_the_cursor_goes_to_the_bound_when_everything_of_its_topic_was_received() -> None:
-    cursor = Cursor(1, received={"e2": None, "e12": None})
-    cursor.advance(events(2), low_seq=9)
+    cursor = at(1, "e2", "e12")
+    advance(cursor, events(2), 9)
 
-    assert (cursor.from_seq, cursor.waits_for, list(cursor.received)) == (9, None, ["e12"])
+    assert (cursor.events.number, cursor.events.waits_for, list(cursor.received)) == (9, None, ["e12"])
 
 
 def test_an_event_that_is_received_late_lets_the_cursor_go_on() -> None:
-    cursor = Cursor(1)
-    cursor.advance(events(4, 5), low_seq=9)
+    cursor = at(1)
+    advance(cursor, events(4, 5), 9)
     cursor.send("e4")
     cursor.acknowledge("e4")
 
-    assert not cursor.is_held()
-    cursor.advance(events(4, 5), low_seq=9)
-    assert cursor.waits_for == "e5"
+    assert not cursor.is_held(cursor.events)
+    advance(cursor, events(4, 5), 9)
+    assert cursor.events.waits_for == "e5"
 
 
 def test_what_was_received_and_is_sent_again_is_on_its_way_again() -> None:
-    cursor = Cursor(1, received={"e2": None})
+    cursor = at(1, "e2")
     cursor.send("e2")
-    cursor.advance(events(2), low_seq=9)
+    advance(cursor, events(2), 9)
 
-    assert cursor.from_seq == 2
+    assert cursor.events.number == 2
 
 
 def test_what_a_dead_socket_was_sent_first_counts_only_when_the_new_one_has_it() -> None:
-    cursor = Cursor(1)
+    cursor = at(1)
     cursor.send("live")
     cursor.send("replayed")
     cursor.send("live")
@@ -74,14 +82,14 @@ def test_what_a_dead_socket_was_sent_first_counts_only_when_the_new_one_has_it()
 
 
 def test_a_new_socket_begins_from_whichever_is_further_and_with_nothing_on_its_way() -> None:
-    cursor = Cursor(5, received={"e7": None}, in_flight={"e8": None}, waits_for="e5")
-    cursor.resume(Position(6, ("e9",)))
+    cursor = Cursor(Mark(5, "e5"), Mark(3), {"e7": None}, {"e8": None})
+    cursor.resume(Position(6, 2, ("e9",)))
 
-    assert cursor == Cursor(6, received={"e7": None, "e9": None})
+    assert cursor == Cursor(Mark(6), Mark(3), {"e7": None, "e9": None})
 
 
 def test_what_is_remembered_is_bounded_and_forgetting_never_counts_as_received() -> None:
-    cursor = Cursor(1)
+    cursor = at(1)
     for number in range(IN_FLIGHT_LIMIT + 3):
         cursor.send(f"e{number}")
     cursor.acknowledge(f"e{IN_FLIGHT_LIMIT + 2}")
@@ -95,9 +103,9 @@ def test_what_is_remembered_is_bounded_and_forgetting_never_counts_as_received()
 
 
 def test_a_position_is_what_a_cursor_resumes_from() -> None:
-    cursor = Cursor(5, received={"e7": None}, in_flight={"e8": None})
+    cursor = Cursor(Mark(5), Mark(3), {"e7": None}, {"e8": None})
 
-    assert cursor.position() == Position(5, ("e7",))
+    assert cursor.position() == Position(5, 3, ("e7",))
 
 
 @given(
@@ -108,12 +116,32 @@ def test_a_position_is_what_a_cursor_resumes_from() -> None:
 def test_whatever_was_not_received_stays_at_or_above_the_cursor(
     topic: set[int], heard: set[int], bounds: list[int]
 ) -> None:
-    cursor = Cursor(1)
+    cursor = at(1)
     for seq in sorted(topic & heard):
         cursor.send(f"e{seq}")
         cursor.acknowledge(f"e{seq}")
     for low_seq in sorted(bounds):
-        cursor.advance([event for event in events(*sorted(topic)) if event.seq < low_seq], low_seq=low_seq)
-    again = {seq for seq in topic if seq >= cursor.from_seq and f"e{seq}" not in cursor.received}
+        advance(cursor, [event for event in events(*sorted(topic)) if event.number < low_seq], low_seq)
+    again = {seq for seq in topic if seq >= cursor.events.number and f"e{seq}" not in cursor.received}
 
     assert again == topic - heard
+
+
+def test_messages_of_one_transaction_stay_together_until_all_of_them_were_received() -> None:
+    cursor, told = at(1, "m1", "m3"), [Settled(7, "m1"), Settled(7, "m2"), Settled(8, "m3")]
+    cursor.advance(cursor.messages, told, bound=9)
+
+    assert (cursor.messages, list(cursor.received)) == (Mark(7, "m2"), ["m1", "m3"])
+    cursor.send("m2")
+    cursor.acknowledge("m2")
+    cursor.advance(cursor.messages, told, bound=9)
+    assert (cursor.messages, list(cursor.received)) == (Mark(9), [])
+    assert cursor.events == Mark(1)
+
+
+def test_what_holds_a_mark_may_be_looked_up_again() -> None:
+    cursor = at(1)
+    advance(cursor, events(4), 9)
+    cursor.look_again()
+
+    assert not cursor.is_held(cursor.events)
