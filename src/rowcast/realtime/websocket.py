@@ -232,6 +232,13 @@ class SocketProtocol(asyncio.Protocol):
         """Close and listen no more; what still comes in is thrown away, so that the peer can read why."""
         self._is_deaf = True
         self._say_close(code, reason)
+        self._end_writing()
+
+    def _end_writing(self) -> None:
+        """Say that nothing more comes behind this: a server ends the connection first (RFC 6455, 7.1.1)."""
+        if self._stalled_since_s is None and not self._is_gone and self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._write = _write_nothing
 
     def _say_close(self, code: int, reason: str) -> None:
         if self._closing_since_s is not None:
@@ -289,6 +296,10 @@ class SocketProtocol(asyncio.Protocol):
         self._delayed -= 1
         if not self._is_gone and self._closing_since_s is None:
             self.write_shared(data)
+
+
+def _write_nothing(data: bytes) -> None:
+    """What a fan-out still has for a socket that has said goodbye."""
 
 
 def _set_option(transport: asyncio.Transport, option: int, value: int | bytes) -> None:
