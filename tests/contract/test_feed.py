@@ -5,19 +5,21 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
 from rowcast.core.envelope import Envelope
 from rowcast.core.errors import StoreUnavailableError
-from rowcast.delivery.ledger import Ledger
 from rowcast.outbox.claim_feed import ClaimFeed
 from rowcast.outbox.feed import Batch, Feed
 from rowcast.outbox.options import RelayOptions
+from rowcast.outbox.publisher import NewState, record_of
 from rowcast.outbox.relay import Relay
 from rowcast.store.pool import Database
 from tests.contract.feeds import FEEDS, make_feed
 from tests.integration.outbox.events import Recorder, emit, emit_some, is_in_order, session, settle, statuses
+from tests.record import failed
 
 Make = Callable[..., Feed]
 
@@ -176,12 +178,9 @@ async def test_when_settling_fails_nothing_of_it_remains_and_the_batch_comes_aga
         feed = await opened(stack, make())
         await emit_some(dsn, 1)
         batch = await next_batch(feed)
-        with pytest.raises(ZeroDivisionError):
-            async with feed.settling(batch) as connection:
-                await connection.driver.execute(
-                    "insert into rowcast.event_state (event_id, status) values ($1, 'published')", batch.events[0].id
-                )
-                raise ZeroDivisionError
+        unknown = NewState(batch.events[0], "nonsense")
+        with pytest.raises(asyncpg.CheckViolationError):
+            await feed.settle(batch, record_of([NewState(batch.events[0], "published"), unknown]))
         async with database.connection() as connection:
             assert await connection.driver.fetchval("select count(*) from rowcast.event_state") == 0
         await feed.close()
@@ -219,12 +218,7 @@ async def test_a_failed_event_comes_again_when_its_time_has_come(feed: Feed, dsn
     async with session(dsn) as driver:
         event_id = await emit(driver)
         batch = await next_batch(feed)
-        async with feed.settling(batch) as connection:
-            await connection.driver.execute(
-                "insert into rowcast.event_state (event_id, status, error, next_attempt_at)"
-                " values ($1, 'failed', 'no', clock_timestamp() + interval '1 day')",
-                event_id,
-            )
+        await feed.settle(batch, failed(batch.events, wait_s=86_400.0))
         await feed.acknowledge(batch)
         assert await is_silent(feed, database)
         await driver.execute("update rowcast.event_state set next_attempt_at = clock_timestamp()")
@@ -317,9 +311,7 @@ async def test_a_batch_of_a_feed_that_was_closed_cannot_be_settled(make: Make, d
 
 def make_relay(make: Make, dsn: str, database: Database, handler: Recorder) -> Relay:
     options = RelayOptions(spare_feed=lambda: ClaimFeed(dsn=dsn))
-    return Relay(
-        feed=make(batch_size=30), handler=handler, database=database, ledger=Ledger(database=database), options=options
-    )
+    return Relay(feed=make(batch_size=30), handler=handler, database=database, options=options)
 
 
 async def until_published(database: Database, count: int) -> None:

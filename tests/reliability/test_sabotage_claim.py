@@ -10,8 +10,8 @@ NO_FAULTS = Schedule(seconds=8.0, kills=0, database_stops=0, freezes=0)
 
 DROP_ONE_IN_A_THOUSAND = Change(
     "outbox/publisher.py",
-    "for state in written for thing in state.owed]",
-    "for state in written for thing in state.owed if state.event.seq % 1000 != 999]",
+    "for state in planned for thing in state.owed]",
+    "for state in planned for thing in state.owed if state.event.seq % 1000 != 999]",
 )
 WATERMARK_BY_NUMBER = (
     Change("outbox/horizon.py", "self.arrivals_from = arrived_above + 1", "self.arrivals_from = self.last_seq + 1"),

@@ -8,9 +8,9 @@ from tests.reliability.ledger_sabotage import Change, assert_noticed
 
 ACKNOWLEDGE_BEFORE_COMMIT = Change(
     "capture/wal_session.py",
-    """        self._written_lsn = parse_lsn(row["written_lsn"])
+    """        query = self._queries["settle_events_and_cursor"]
 """,
-    """        self._written_lsn = parse_lsn(row["written_lsn"])
+    """        query = self._queries["settle_events_and_cursor"]
         if lsn is not None:
             self._stream.settle(lsn)
             self.give_sign()
@@ -19,8 +19,8 @@ ACKNOWLEDGE_BEFORE_COMMIT = Change(
 )
 NO_FENCE_FOR_THE_LEADER = Change(
     "capture/queries.sql",
-    "where shard = -1 and fence = :fence\nreturning pg_current_wal_insert_lsn()",
-    "where shard = -1 and :fence::bigint is not null\nreturning pg_current_wal_insert_lsn()",
+    "where shard = -1 and fence = :fence\n    returning pg_current_wal_insert_lsn()",
+    "where shard = -1 and :fence::bigint is not null\n    returning pg_current_wal_insert_lsn()",
 )
 
 

@@ -39,12 +39,19 @@ update rowcast.feed_cursor c set fence = c.fence + 1, changed_at = clock_timesta
 where c.shard = -1
 returning c.fence, c.lsn::text as lsn, c.lsn is null or exists (select 1 from rowcast.feed_gap where healed_at is null) as is_gap;
 
--- name: move_cursor
--- Writes down how far the log is settled, if this process still leads; the row stays locked until the transaction ends.
--- Gives how far the log is written: whatever was read before was committed before that.
-update rowcast.feed_cursor set lsn = coalesce(:lsn::text::pg_lsn, lsn), changed_at = clock_timestamp()
-where shard = -1 and fence = :fence
-returning pg_current_wal_insert_lsn()::text as written_lsn, pg_current_wal_flush_lsn()::text as flushed_lsn;
+-- name: settle_events_and_cursor
+-- The same with how far the log is settled, if this process still leads; else no row, and nothing was written. Gives also
+-- how far the log is written: whatever was read before was committed before that.
+with moved as (
+    update rowcast.feed_cursor set lsn = coalesce(:lsn::text::pg_lsn, lsn), changed_at = clock_timestamp()
+    where shard = -1 and fence = :fence
+    returning pg_current_wal_insert_lsn()::text as written_lsn, pg_current_wal_flush_lsn()::text as flushed_lsn
+)
+select written_lsn, flushed_lsn, rowcast.settle_events(
+    :event_ids, :statuses, :errors, :waits_s,
+    :owed_event_ids, :tenant_ids, :sinks, :targets, :rules, :transforms, :keys, :priorities, :max_attempts, :delays_s
+) as written
+from moved;
 
 -- name: events_with_state
 -- Which of some events were relayed beside the stream; a failed one comes again by the side lane.

@@ -2,13 +2,13 @@
 
 Three things keep a process that stood still from doing harm. The server frees the slot of a reader that is silent for
 a lease, so another one takes over. Each leader raises the fence in the cursor's row, and a batch is settled only under
-the fence that it was handed out under: the old leader's transaction changes nothing. And the server ends a transaction
-of ours that stands still for a lease, so that it cannot hold that row either.
+the fence that it was handed out under: the old leader's statement changes nothing. And settling is one statement, so
+no transaction of ours can stand still and hold the cursor's row.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import uuid
+from collections.abc import Callable
 
 from rowcast.capture.replication_session import start_stream
 from rowcast.capture.slot import SlotState, prepare_slot, publish_messages, read_slot_state
@@ -16,7 +16,7 @@ from rowcast.capture.wal_session import HearMessages, WalSession, taken_over
 from rowcast.core.clock import Clock, SystemClock
 from rowcast.core.errors import StoreUnavailableError
 from rowcast.core.telemetry import tell
-from rowcast.outbox.feed import Batch, Feed
+from rowcast.outbox.feed import Batch, Feed, Record
 from rowcast.store.pool import Connection, connect
 
 _TIMEOUT_S = 30.0
@@ -97,9 +97,8 @@ class WalFeed:
         """
         return await self._opened().next_batch()
 
-    @asynccontextmanager
-    async def settling(self, batch: Batch) -> AsyncIterator[Connection]:
-        """Lend the transaction that records `batch` and how far the log is settled with it.
+    async def settle(self, batch: Batch, record: Record) -> frozenset[uuid.UUID]:
+        """Write states, deliveries and how far the log is settled with `batch`; give the events whose state is new.
 
         Raises:
             StoreUnavailableError: `store.taken_over`, when another process leads, or this one has begun anew since.
@@ -107,9 +106,7 @@ class WalFeed:
         session = self._session
         if session is None or not session.is_out(batch):
             raise taken_over()
-        async with session.connection.transaction():
-            await session.hold(batch)
-            yield session.connection
+        return await session.record(batch, record)
 
     async def acknowledge(self, batch: Batch) -> None:
         """Let the server forget the log behind a settled batch."""

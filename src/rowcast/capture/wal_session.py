@@ -1,6 +1,7 @@
 """One leadership of the WAL feed: its stream, its fence, what it is healing, and the batch that is out."""
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
@@ -16,7 +17,7 @@ from rowcast.core.envelope import Envelope
 from rowcast.core.errors import StoreError, StoreUnavailableError
 from rowcast.core.stored_message import StoredMessage
 from rowcast.core.telemetry import tell
-from rowcast.outbox.feed import Batch
+from rowcast.outbox.feed import Batch, Record
 from rowcast.outbox.side_lanes import SideLanes
 from rowcast.store.pool import Connection
 from rowcast.store.sql import load_queries
@@ -92,19 +93,21 @@ class WalSession:
             self._out = await self._side() or await self._healed() or await self._streamed()
         return self._out
 
-    async def hold(self, batch: Batch) -> None:
-        """Write down in the open transaction how far `batch` settles the log. From here on nobody can take over.
+    async def record(self, batch: Batch, record: Record) -> frozenset[uuid.UUID]:
+        """Write `record` and how far `batch` settles the log, all or nothing; give the events whose state is new.
 
         Raises:
             StoreUnavailableError: `store.taken_over`, when another process leads.
         """
         lsn = batch.cursor.lsn if isinstance(batch.cursor, Handed) else None
         text = lsn_text(lsn) if lsn is not None else None
-        row = await self.connection.fetch_one(self._queries["move_cursor"], lsn=text, fence=self._fence)
+        query = self._queries["settle_events_and_cursor"]
+        row = await self.connection.fetch_one(query, lsn=text, fence=self._fence, **record)
         if row is None:
             raise taken_over()
         self._written_lsn = parse_lsn(row["written_lsn"])
         self._stream.settle(self._unflushed.look(self._written_lsn, parse_lsn(row["flushed_lsn"])))
+        return frozenset(row["written"])
 
     def settled(self, batch: Batch) -> None:
         """Go on behind a batch that is committed; once that is on disk, the server may forget the log behind it."""

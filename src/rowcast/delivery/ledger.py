@@ -63,34 +63,31 @@ class Hold(msgspec.Struct, frozen=True):
     held: str = ""
 
 
+def owed_columns(owed: Sequence[tuple[uuid.UUID | None, str, Owed]]) -> dict[str, list[object]]:
+    """Give each (event, tenant, what is owed) as the columns that `rowcast.settle_events` takes."""
+    things = [thing for _, _, thing in owed]
+    return {
+        "owed_event_ids": [event_id for event_id, _, _ in owed],
+        "tenant_ids": [tenant_id for _, tenant_id, _ in owed],
+        "sinks": [thing.sink for thing in things],
+        "targets": [thing.target for thing in things],
+        "rules": [thing.rule for thing in things],
+        "transforms": [thing.transform for thing in things],
+        "keys": [thing.key or thing.target for thing in things],
+        "priorities": [int(thing.priority) for thing in things],
+        "max_attempts": [thing.max_attempts for thing in things],
+        "delays_s": [thing.delay_s for thing in things],
+    }
+
+
 class Ledger:
-    """Adds, claims, settles and gives back deliveries; each is one statement, whatever their number."""
+    """Claims, settles and gives back deliveries; each is one statement, whatever their number."""
 
     def __init__(self, *, database: Database, worker: str = "") -> None:
         """Keep the pool, and the word by which the rows name this process."""
         self._database = database
         self._worker = worker
         self._queries = load_queries("rowcast.delivery")
-
-    async def add(self, connection: Connection, owed: Sequence[tuple[uuid.UUID | None, str, Owed]]) -> int:
-        """Add a row for each (event, tenant, what is owed) in the caller's transaction and give their number."""
-        if not owed:
-            return 0
-        things = [thing for _, _, thing in owed]
-        await connection.execute(
-            self._queries["add_deliveries"],
-            event_ids=[event_id for event_id, _, _ in owed],
-            tenant_ids=[tenant_id for _, tenant_id, _ in owed],
-            sinks=[thing.sink for thing in things],
-            targets=[thing.target for thing in things],
-            rules=[thing.rule for thing in things],
-            transforms=[thing.transform for thing in things],
-            keys=[thing.key or thing.target for thing in things],
-            priorities=[int(thing.priority) for thing in things],
-            max_attempts=[thing.max_attempts for thing in things],
-            delays_s=[thing.delay_s for thing in things],
-        )
-        return len(owed)
 
     async def claim(
         self, sink: str, limit: int, *, lease_s: float = 10.0, max_attempts: int = 10, share: Share | None = None

@@ -1,13 +1,3 @@
--- name: add_deliveries
--- One row for each thing owed, in the order given; the relay's transaction decides whether they come to be.
-insert into rowcast.delivery (event_id, tenant_id, sink, target, rule, transform, key, priority, max_attempts, due_at)
-select event_id, tenant_id, sink, target, rule, transform, key, priority, max_attempts,
-       clock_timestamp() + make_interval(secs => delay_s)
-from unnest(:event_ids::uuid[], :tenant_ids::text[], :sinks::text[], :targets::text[], :rules::text[],
-            :transforms::text[], :keys::text[], :priorities::smallint[], :max_attempts::integer[],
-            :delays_s::double precision[])
-    as owed(event_id, tenant_id, sink, target, rule, transform, key, priority, max_attempts, delay_s);
-
 -- name: claim_due
 -- Due deliveries of one sink by priority and due time, and those whose lease ran out, leased to this worker.
 with expired as materialized (

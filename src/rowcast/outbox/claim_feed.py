@@ -5,15 +5,14 @@ to one session of the server. A process that stands still loses it, and with it 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import uuid
 
 from rowcast.core.clock import Clock, SystemClock
 from rowcast.core.errors import StoreError, StoreUnavailableError
 from rowcast.core.telemetry import tell
 from rowcast.outbox.claim_session import ClaimSession, session_settings
-from rowcast.outbox.feed import Batch, Feed
-from rowcast.store.pool import Connection, connect
+from rowcast.outbox.feed import Batch, Feed, Record
+from rowcast.store.pool import connect
 from rowcast.store.sql import load_queries
 
 _BUSY_WAIT_S = 0.005
@@ -90,9 +89,8 @@ class ClaimFeed:
             self._wait_s = _BUSY_WAIT_S
         return batch
 
-    @asynccontextmanager
-    async def settling(self, batch: Batch) -> AsyncIterator[Connection]:
-        """Lend the transaction that records `batch`, on the session that claimed it.
+    async def settle(self, batch: Batch, record: Record) -> frozenset[uuid.UUID]:
+        """Write states and deliveries on the session that claimed `batch`; give the events whose state is new.
 
         Raises:
             StoreUnavailableError: `store.taken_over`, when another session claimed it: its events may be elsewhere.
@@ -104,8 +102,7 @@ class ClaimFeed:
                     "This batch is not ours any more: the session that claimed it has ended. It comes again.",
                     code="store.taken_over",
                 )
-            async with session.connection.transaction():
-                yield session.connection
+            return await session.record(record)
 
     async def acknowledge(self, batch: Batch) -> None:
         """Go on behind a settled batch."""

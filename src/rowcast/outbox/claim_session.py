@@ -1,5 +1,6 @@
 """One session of the claim feed: its shards, how far it has read in each, and the batch that is out."""
 
+import uuid
 from collections.abc import Sequence
 
 import msgspec
@@ -7,7 +8,7 @@ import msgspec
 from rowcast.core.clock import Clock
 from rowcast.core.envelope import Envelope
 from rowcast.outbox.event_row import read_envelope
-from rowcast.outbox.feed import Batch
+from rowcast.outbox.feed import Batch, Record
 from rowcast.outbox.horizon import Horizon, look
 from rowcast.outbox.shards import SHARD_COUNT, Shards
 from rowcast.outbox.side_lanes import SideLanes
@@ -86,6 +87,11 @@ class ClaimSession:
             return None
         events = await self._lanes.next_events(self.connection, shards=sorted(self.shards))
         return self._hand_out(events, None) if events else await self._main()
+
+    async def record(self, record: Record) -> frozenset[uuid.UUID]:
+        """Write states and deliveries, and give the events whose state is new."""
+        row = await self.connection.fetch_one(self._queries["settle_events"], **record)
+        return frozenset(row["written"]) if row else frozenset()
 
     async def settled(self) -> None:
         """Go on behind the batch that is out; it has been committed."""

@@ -1,14 +1,13 @@
 """The contract of a feed: where committed events come from, in order, and how a batch is settled."""
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+import uuid
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from rowcast.core.delivery import Owed
 from rowcast.core.envelope import Envelope
-from rowcast.store.pool import Connection
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -24,14 +23,18 @@ class Batch(msgspec.Struct, frozen=True):
     is_new: bool = False
 
 
+Record = Mapping[str, Sequence[object]]
+"""What is written when a batch is settled, as columns: the parameters of the named query `settle_events`."""
+
+
 class Feed(Protocol):
     """Hands out batches one after another. After the feed nothing differs between its implementations.
 
     Before each batch of its main road a feed asks its `side_lanes.SideLanes`: for failed events that are due again,
     and, while a backlog lasts, for fresh events of other tenants. Those are batches like any other.
 
-    A relay calls `next_batch`, tells the sockets, opens `settling`, writes states and deliveries, leaves the block
-    (that commits), and calls `acknowledge`. Killed anywhere in between, the batch comes again, here or elsewhere.
+    A relay calls `next_batch`, tells the sockets, has the batch settled, and calls `acknowledge`. Killed anywhere in
+    between, the batch comes again, here or elsewhere.
     """
 
     @property
@@ -56,10 +59,12 @@ class Feed(Protocol):
         """
         ...
 
-    def settling(self, batch: Batch) -> AbstractAsyncContextManager[Connection]:
-        """Lend the transaction that records `batch`; it commits the feed's cursor with it.
+    async def settle(self, batch: Batch, record: Record) -> frozenset[uuid.UUID]:
+        """Write states, deliveries and the feed's own cursor in one transaction; give the events whose state is new.
 
-        Fails, and so changes nothing, when another process has taken over since the batch was handed out.
+        Raises:
+            StoreUnavailableError: `store.taken_over`, when another process has taken over since the batch was handed
+                out: nothing is changed then.
         """
         ...
 

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import msgspec
 
@@ -11,32 +10,21 @@ from rowcast.core.envelope import Envelope
 from rowcast.core.errors import StoreError
 from rowcast.core.retry import RetryPolicy, backoff_s, jittered_s
 from rowcast.core.telemetry import tell
-from rowcast.outbox.feed import Batch, EventHandler, Feed, Routed
+from rowcast.delivery.ledger import owed_columns
+from rowcast.outbox.feed import Batch, EventHandler, Feed, Record, Routed
 from rowcast.outbox.options import RelayOptions
-from rowcast.store.pool import Connection, Database, Row
+from rowcast.store.pool import Database, Row
 from rowcast.store.sql import load_queries
 
 FAILPOINTS = (
     "before_route",
     "before_tell",
     "after_tell_before_settle",
-    "after_states_before_deliveries",
-    "after_deliveries_before_commit",
-    "after_commit_before_acknowledge",
+    "after_settle_before_acknowledge",
     "after_acknowledge",
 )
 """Every place at which a test may let a relay die, in the order in which a batch passes them."""
 _ERROR_LIMIT_CHARS = 1000
-
-OwedRow = tuple[uuid.UUID | None, str, Owed]
-
-
-class DeliveryLedger(Protocol):
-    """What the relay needs of the delivery ledger."""
-
-    async def add(self, connection: Connection, owed: Sequence[OwedRow]) -> int:
-        """Add a row for each (event, tenant, what is owed) in the caller's transaction and give their number."""
-        ...
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -78,6 +66,18 @@ def state_of(routed: Routed, *, attempts: int, policy: RetryPolicy, noise: float
     return NewState(routed.event, "failed", error, jittered_s(backoff_s(attempts + 1, policy), policy, noise))
 
 
+def record_of(planned: Sequence[NewState]) -> Record:
+    """Give what is written of these states, as columns."""
+    owed = [(state.event.id, state.event.tenant_id, thing) for state in planned for thing in state.owed]
+    return {
+        "event_ids": [state.event.id for state in planned],
+        "statuses": [state.status for state in planned],
+        "errors": [state.error for state in planned],
+        "waits_s": [state.wait_s for state in planned],
+        **owed_columns(owed),
+    }
+
+
 def storable(text: str) -> str:
     """Give a text that the database takes: no NUL, no lone surrogate, bounded."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode()[:_ERROR_LIMIT_CHARS]
@@ -99,13 +99,10 @@ def to_be_routed(events: Sequence[Envelope], states: Mapping[uuid.UUID, Row]) ->
 class Publisher:
     """Publishes batches. Killed at any place, the batch comes again, and states and deliveries exist once."""
 
-    def __init__(
-        self, *, handler: EventHandler, database: Database, ledger: DeliveryLedger, options: RelayOptions
-    ) -> None:
-        """Take who routes, where states are looked up, and who writes deliveries."""
+    def __init__(self, *, handler: EventHandler, database: Database, options: RelayOptions) -> None:
+        """Take who routes, and where states are looked up."""
         self._handler = handler
         self._database = database
-        self._ledger = ledger
         self._options = options
         self._queries = load_queries("rowcast.outbox")
 
@@ -121,13 +118,12 @@ class Publisher:
         routed = await self._expand(routed)
         failpoint("after_tell_before_settle")
         planned = self._planned(routed, states)
-        async with feed.settling(batch) as connection:
-            written, owed = await self._record(connection, planned)
-            failpoint("after_deliveries_before_commit")
-        failpoint("after_commit_before_acknowledge")
+        new = await feed.settle(batch, record_of(planned))
+        failpoint("after_settle_before_acknowledge")
         await feed.acknowledge(batch)
         failpoint("after_acknowledge")
-        return _counts(batch, written), owed
+        written = [state for state in planned if state.event.id in new]
+        return _counts(batch, written), sum(len(state.owed) for state in written)
 
     async def _states(self, events: Sequence[Envelope]) -> dict[uuid.UUID, Row]:
         """Check the status again: the batch may be an old one, or a side lane may have been faster."""
@@ -170,23 +166,6 @@ class Publisher:
             )
             for each in routed
         ]
-
-    async def _record(self, connection: Connection, planned: Sequence[NewState]) -> tuple[list[NewState], int]:
-        """Write states, and deliveries for the events whose state is new; whoever was faster owes them already."""
-        if not planned:
-            return [], 0
-        rows = await connection.fetch(
-            self._queries["record_states"],
-            event_ids=[state.event.id for state in planned],
-            statuses=[state.status for state in planned],
-            errors=[state.error for state in planned],
-            waits_s=[state.wait_s for state in planned],
-        )
-        self._options.failpoint("after_states_before_deliveries")
-        new = {row["event_id"] for row in rows}
-        written = [state for state in planned if state.event.id in new]
-        owed = [(state.event.id, state.event.tenant_id, thing) for state in written for thing in state.owed]
-        return written, await self._ledger.add(connection, owed) if owed else 0
 
 
 def _counts(batch: Batch, written: Sequence[NewState]) -> Counts:

@@ -153,17 +153,12 @@ cross join lateral (
     select event_id, status, attempts, next_attempt_at from rowcast.event_state where event_id = asked.id limit 1
 ) s;
 
--- name: record_states
--- The state of each event of a batch, unless it has a final one already; names those that were written.
-insert into rowcast.event_state as s (event_id, status, attempts, error, next_attempt_at)
-select event_id, status, 1, error, clock_timestamp() + make_interval(secs => wait_s)
-from unnest(:event_ids::uuid[], :statuses::text[], :errors::text[], :waits_s::double precision[])
-    as given(event_id, status, error, wait_s)
-on conflict (event_id) do update
-set status = excluded.status, changed_at = clock_timestamp(), attempts = s.attempts + 1, error = excluded.error,
-    next_attempt_at = excluded.next_attempt_at
-where s.status = 'failed'
-returning event_id;
+-- name: settle_events
+-- The state of each event of a batch and what it owes; names those whose state was written.
+select rowcast.settle_events(
+    :event_ids, :statuses, :errors, :waits_s,
+    :owed_event_ids, :tenant_ids, :sinks, :targets, :rules, :transforms, :keys, :priorities, :max_attempts, :delays_s
+) as written;
 
 -- name: is_relayed
 -- Whether any relay works on this database now: a claim feed, or the reader of a replication slot.

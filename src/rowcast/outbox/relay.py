@@ -14,7 +14,7 @@ from rowcast.outbox.drain import Drain, Drained
 from rowcast.outbox.feed import EventHandler, Feed
 from rowcast.outbox.low_bound import LowBound
 from rowcast.outbox.options import RelayOptions
-from rowcast.outbox.publisher import Counts, DeliveryLedger, Publisher
+from rowcast.outbox.publisher import Counts, Publisher
 from rowcast.store.pool import Database
 
 DELIVERY_DUE = "delivery.due"
@@ -38,15 +38,14 @@ class Relay:
         feed: Feed,
         handler: EventHandler,
         database: Database,
-        ledger: DeliveryLedger,
         bus: Bus | None = None,
         options: RelayOptions | None = None,
     ) -> None:
-        """Take the feed, the router, the pool, the delivery ledger, and the bus that wakes the delivery runners."""
+        """Take the feed, the router, the pool, and the bus that wakes the delivery runners."""
         self._feed = feed
         self._bus = bus
         self._options = options or RelayOptions()
-        self._publisher = Publisher(handler=handler, database=database, ledger=ledger, options=self._options)
+        self._publisher = Publisher(handler=handler, database=database, options=self._options)
         self._database = database
         self._low_bound = LowBound(database=database)
         self._patience: asyncio.Timeout | None = None

@@ -36,7 +36,7 @@ from rowcast.outbox.archive import Archive, Retention
 from rowcast.outbox.claim_feed import ClaimFeed
 from rowcast.outbox.feed import Feed
 from rowcast.outbox.options import RelayOptions
-from rowcast.outbox.relay import Relay
+from rowcast.outbox.relay import DELIVERY_DUE, Relay
 from rowcast.realtime.audit_writer import ActivityWriter
 from rowcast.realtime.database_messages import DatabaseMessages
 from rowcast.realtime.hub import Hub
@@ -138,7 +138,7 @@ class _Build:
             endpoints=endpoints,
             router=router,
             hub=Hub(bus=self.bus, clock=self.clock) if "gateway" in roles else None,
-            relay=self._relay(router, ledger, feed) if feed else None,
+            relay=self._relay(router, feed) if feed else None,
             archive=self._archive() if feed else None,
             messages=self._messages(feed) if feed else None,
             message_partitions=self._message_partitions() if feed else None,
@@ -157,10 +157,10 @@ class _Build:
         webhooks = WebhookSink(table=endpoints, client=client, clock=self.clock)
         return webhooks, JobSink(tasks=tasks, executor=executor)
 
-    def _relay(self, router: Router, ledger: Ledger, feed: Feed) -> Relay:
+    def _relay(self, router: Router, feed: Feed) -> Relay:
         policy = RetryPolicy(max_attempts=self.settings.relay.max_attempts, base_s=1.0, cap_s=3600.0)
         options = RelayOptions(retry=policy, spare_feed=self._claim_feed, noise=self.noise)
-        return Relay(feed=feed, handler=router, database=self.database, ledger=ledger, bus=self.bus, options=options)
+        return Relay(feed=feed, handler=router, database=self.database, bus=self.bus, options=options)
 
     async def _feed(self) -> Feed:
         """Give the feed asked for; `auto` streams the log where it can be streamed."""
@@ -216,9 +216,16 @@ def worker_name() -> str:
 async def _make_bus(settings: Settings, dsn: str, database: Database) -> PostgresBus | NatsBus:
     url, node = settings.bus.url, os.urandom(16)
     if url is None:
-        return PostgresBus(dsn, node=node, noise=random.random)
+        return PostgresBus(dsn, node=node, noise=random.random, hears=_heard(settings.server.roles))
     key = await read_bus_key(database)
     return NatsBus(url.get_secret_value(), key=key, node=node, noise=random.random)
+
+
+def _heard(roles: Sequence[str]) -> Sequence[str] | None:
+    """Give the subjects that a process listens to; what sockets are told is nothing to one without a gateway."""
+    if "gateway" in roles:
+        return None
+    return (DELIVERY_DUE,) if "delivery" in roles else ()
 
 
 def _pool(settings: Settings) -> PoolSettings:

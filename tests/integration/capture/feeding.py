@@ -11,15 +11,12 @@ from rowcast.capture.wal_feed import WalFeed
 from rowcast.core.envelope import Envelope
 from rowcast.core.telemetry import listening
 from rowcast.outbox.feed import Batch
+from tests.record import published
 
 _EMIT = """
 insert into rowcast.event (id, tenant_id, aggregate_type, aggregate_id, event_type, occurred_at, payload)
 select rowcast.uuid7(), %s, 'order', 'k' || n %% 10, 'orders.placed', now(), json_build_object('pad', repeat('x', %s))
 from generate_series(1, %s) n
-"""
-_SETTLE = """
-insert into rowcast.event_state (event_id, status) select id, 'published' from unnest($1::uuid[]) as id
-on conflict do nothing returning event_id
 """
 
 
@@ -42,10 +39,9 @@ def slots(dsn: str) -> list[tuple[Any, ...]]:
 
 async def settle(feed: WalFeed, batch: Batch) -> int:
     """Record a batch as published, as a relay would, and give how many of its events were new."""
-    async with feed.settling(batch) as connection:
-        rows = await connection.driver.fetch(_SETTLE, [event.id for event in batch.events])
+    new = await feed.settle(batch, published(batch.events))
     await feed.acknowledge(batch)
-    return len(rows)
+    return len(new)
 
 
 async def collect(feed: WalFeed, count: int) -> list[Envelope]:

@@ -5,6 +5,7 @@ import sys
 
 from rowcast.capture.wal_feed import WalFeed
 from rowcast.core.errors import StoreError
+from rowcast.outbox.publisher import NewState, record_of
 
 
 async def main(dsn: str, wait_s: float) -> None:
@@ -17,12 +18,7 @@ async def main(dsn: str, wait_s: float) -> None:
         print("batch", flush=True)
         await asyncio.sleep(wait_s)
         try:
-            async with feed.settling(batch) as connection:
-                ids = [event.id for event in batch.events]
-                await connection.driver.execute(
-                    "insert into rowcast.event_state (event_id, status) select id, 'published' from unnest($1::uuid[]) id",
-                    ids,
-                )
+            await feed.settle(batch, record_of([NewState(event, "published") for event in batch.events]))
             print("settled", flush=True)
         except StoreError as error:
             print(error.code, flush=True)

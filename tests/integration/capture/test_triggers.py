@@ -214,7 +214,8 @@ async def test_whatever_breaks_inside_the_business_transaction_goes_on(
     app.run("insert into orders (id, org_id) values (3, 'acme')")
 
     assert sorted(app.run("select id, status from orders")) == [(1, "paid"), (3, "new")]
-    assert {text.split(":")[0] for text in app.warnings} == {"capture.failed"}
+    words = {text.split(":")[0] for text in app.warnings if not text.startswith("drop cascades")}
+    assert words == {"capture.failed"}
 
 
 async def test_failures_are_counted_where_a_rollback_does_not_reach(app: Application, any_dsn: str) -> None:

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from rowcast.capture.wal_feed import WalFeed
-from rowcast.core.errors import ConfigError, StoreError, StoreUnavailableError
+from rowcast.core.errors import ConfigError, StoreUnavailableError
 from rowcast.server.embedded import EmbeddedPostgres
 from rowcast.store.migrate import migrate_database
 from rowcast.testing.cluster import Cluster
 from tests.integration.capture.feeding import Heard, collect, emit, opened, run, settle, slots, until
+from tests.record import published
 
 _PENDING = """
 select count(*) from rowcast.event e where not exists (select 1 from rowcast.event_state s where s.event_id = e.id)
@@ -211,31 +212,12 @@ async def test_the_fence_alone_stops_an_old_leader_whose_connections_are_all_ali
             assert len(await collect(new, 3)) == 3
 
 
-async def test_a_transaction_that_stands_still_is_ended_so_that_it_cannot_hold_up_the_next_leader(dsn: str) -> None:
-    async with opened(dsn, lease_s=1.0) as old:
-        emit(dsn, 3)
-        batch = await old.next_batch()
-        with pytest.raises(StoreError):
-            async with old.settling(batch):
-                run(
-                    dsn,
-                    "select pg_terminate_backend(active_pid) from pg_replication_slots where database = current_database()",
-                )
-                async with opened(dsn, lease_s=1.0) as new:
-                    assert len(await collect(new, 3)) == 3
-
-        assert run(dsn, _PENDING) == [(0,)]
-
-
 async def test_a_batch_that_was_committed_but_not_acknowledged_comes_again_and_is_settled_once(dsn: str) -> None:
     async with opened(dsn) as feed:
         await until_idle(feed)
         emit(dsn, 10)
         batch = await feed.next_batch()
-        async with feed.settling(batch) as connection:
-            await connection.driver.execute(
-                "insert into rowcast.event_state (event_id, status) select id, 'published' from rowcast.event"
-            )
+        await feed.settle(batch, published(batch.events))
     async with opened(dsn) as feed:
         again = await feed.next_batch()
         new = await settle(feed, again)

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from rowcast.core.delivery import Owed
 from rowcast.core.errors import StoreUnavailableError
 from rowcast.core.outcome import Delivered, Rejected, Retry
@@ -19,21 +17,6 @@ from rowcast.store.pool import Connection, connect
 from rowcast.store.sql import load_queries
 
 Settle = Callable[..., Settlement]
-
-
-async def test_what_is_owed_is_rolled_back_with_the_transaction_that_added_it(bench: Any) -> None:
-    with pytest.raises(ZeroDivisionError):
-        async with bench.database.transaction() as connection:
-            assert await bench.ledger.add(connection, [(None, "acme", Owed("jobs", "a"))]) == 1
-            raise ZeroDivisionError
-
-    assert await bench.statuses() == []
-
-
-async def test_thousands_of_deliveries_are_added_by_one_statement(bench: Any) -> None:
-    await bench.owe_many(5_000)
-
-    assert (await bench.row("select count(*) from rowcast.delivery"))["count"] == 5_000
 
 
 async def test_a_claimed_delivery_carries_everything_that_its_rule_and_its_event_said(bench: Any) -> None:

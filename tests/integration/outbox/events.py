@@ -11,16 +11,13 @@ from rowcast.core.delivery import Owed
 from rowcast.core.envelope import Envelope
 from rowcast.outbox.feed import Batch, Feed, Routed
 from rowcast.store.pool import Database
+from tests.record import published
 
 _ONE = "select rowcast.emit_json($1, $2, '{}', 'order', $3, 1, null, null, null, null)"
 _MANY = """
 insert into rowcast.event (id, tenant_id, aggregate_type, aggregate_id, event_type, occurred_at, payload)
 select rowcast.uuid7(), $1, 'order', 'k' || (number % $3), 'orders.placed', now(), '{}' from generate_series(1, $2) as number
 """
-_SETTLE = (
-    "insert into rowcast.event_state (event_id, status) select id, 'published' from unnest($1::uuid[]) as id"
-    " on conflict do nothing"
-)
 
 
 async def emit(driver: Any, *, tenant: str = "acme", key: str = "k1", event_type: str = "orders.placed") -> uuid.UUID:
@@ -46,8 +43,7 @@ async def session(dsn: str) -> AsyncIterator[Any]:
 
 async def settle(feed: Feed, batch: Batch) -> None:
     """Record a whole batch as published, as a relay would."""
-    async with feed.settling(batch) as connection:
-        await connection.driver.execute(_SETTLE, [event.id for event in batch.events])
+    await feed.settle(batch, published(batch.events))
     await feed.acknowledge(batch)
 
 

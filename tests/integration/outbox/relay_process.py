@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from rowcast.core.failpoint import FAILPOINTS_VARIABLE, failpoint_from
 from rowcast.core.telemetry import listening
-from rowcast.delivery.ledger import Ledger
 from rowcast.outbox.feed import Routed
 from rowcast.outbox.options import RelayOptions
 from rowcast.outbox.relay import Relay
@@ -36,7 +35,6 @@ async def main(dsn: str, feed: str = "claim") -> None:
             feed=make_feed(feed, dsn, lease_s=1.0, batch_size=20),
             handler=Writer(),
             database=database,
-            ledger=Ledger(database=database),
             options=RelayOptions(failpoint=failpoint_from(os.environ.get(FAILPOINTS_VARIABLE))),
         )
         with listening(

@@ -124,24 +124,6 @@ async def test_a_frozen_feed_loses_its_session_and_changes_nothing_when_it_wakes
     assert await statuses(database) == {"published": 5}
 
 
-async def test_a_feed_that_freezes_within_its_transaction_is_rolled_back(
-    feeds: Open, dsn: str, database: Database
-) -> None:
-    frozen = await feeds(lease_s=1.0)
-    await emit_some(dsn, 5)
-    batch = await frozen.next_batch()
-
-    with pytest.raises(StoreUnavailableError):
-        async with frozen.settling(batch) as connection:
-            await connection.driver.execute(
-                "insert into rowcast.event_state (event_id, status) select id, 'published' from rowcast.event"
-            )
-            async with asyncio.timeout(10):
-                while await sessions(dsn):
-                    await asyncio.sleep(0.1)
-    assert await statuses(database) == {"pending": 5}
-
-
 async def test_an_idle_feed_that_polls_keeps_its_session_past_the_lease(feeds: Open, dsn: str) -> None:
     feed = await feeds(lease_s=1.0)
     with pytest.raises(TimeoutError):

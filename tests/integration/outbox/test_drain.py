@@ -3,7 +3,6 @@
 import asyncio
 
 from rowcast.core.codec import encode_json
-from rowcast.delivery.ledger import Ledger
 from rowcast.outbox.claim_feed import ClaimFeed
 from rowcast.outbox.drain import Drained
 from rowcast.outbox.options import RelayOptions
@@ -17,7 +16,6 @@ def make_relay(database: Database, dsn: str, handler: Recorder, **options: objec
         feed=ClaimFeed(dsn=dsn, batch_size=50),
         handler=handler,
         database=database,
-        ledger=Ledger(database=database),
         options=RelayOptions(spare_feed=lambda: ClaimFeed(dsn=dsn, batch_size=50), **options),  # type: ignore[arg-type]
     )
 
@@ -73,7 +71,7 @@ async def test_two_drains_at_once_tell_each_event_once(database: Database, dsn: 
 async def test_a_drain_that_may_not_relay_itself_ends_when_its_time_is_up(database: Database, dsn: str) -> None:
     await emit_some(dsn, 3)
     relay = Relay(
-        feed=ClaimFeed(dsn=dsn), handler=Recorder(), database=database, ledger=Ledger(database=database),
+        feed=ClaimFeed(dsn=dsn), handler=Recorder(), database=database,
         options=RelayOptions(drain_timeout_s=0.3),
     )  # fmt: skip
     drained = await relay.drain()

@@ -17,7 +17,6 @@ from rowcast.core.envelope import Envelope
 from rowcast.core.errors import ConfigError
 from rowcast.core.retry import RetryPolicy
 from rowcast.core.telemetry import listening
-from rowcast.delivery.ledger import Ledger
 from rowcast.outbox.claim_feed import ClaimFeed
 from rowcast.outbox.feed import Routed
 from rowcast.outbox.options import RelayOptions
@@ -46,7 +45,6 @@ def make_relay(database: Database, dsn: str, handler: Recorder, **options: objec
         feed=ClaimFeed(dsn=dsn, lease_s=5.0, batch_size=50),
         handler=handler,
         database=database,
-        ledger=Ledger(database=database),
         options=RelayOptions(**{"retry": QUICK, "low_bound_every_s": 0.2, **options}),  # type: ignore[arg-type]
     )
 
@@ -322,9 +320,7 @@ async def test_the_delivery_runners_are_woken_when_something_is_owed(database: D
     bus, heard = MemoryBus(), asyncio.Event()
     await bus.open()
     bus.subscribe(DELIVERY_DUE, lambda _: heard.set())
-    relay = Relay(
-        feed=ClaimFeed(dsn=dsn), handler=Recorder(), database=database, ledger=Ledger(database=database), bus=bus
-    )
+    relay = Relay(feed=ClaimFeed(dsn=dsn), handler=Recorder(), database=database, bus=bus)
     await emit_some(dsn, 1)
     async with running(relay), asyncio.timeout(20):
         await heard.wait()
@@ -362,7 +358,7 @@ async def test_stop_ends_a_relay_that_has_not_become_the_leader(database: Databa
         async def open(self) -> None:
             await asyncio.Event().wait()
 
-    relay = Relay(feed=Waiting(dsn=dsn), handler=Recorder(), database=database, ledger=Ledger(database=database))
+    relay = Relay(feed=Waiting(dsn=dsn), handler=Recorder(), database=database)
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         task = group.create_task(relay.run())
         await asyncio.sleep(0.2)
@@ -390,7 +386,7 @@ async def test_a_database_that_is_away_is_tried_again_and_told_of(database: Data
             await super().open()
 
     told: list[str] = []
-    relay = Relay(feed=Away(dsn=dsn), handler=Recorder(), database=database, ledger=Ledger(database=database))
+    relay = Relay(feed=Away(dsn=dsn), handler=Recorder(), database=database)
     await emit_some(dsn, 1)
     with listening(lambda name, _: told.append(name)):
         async with running(relay):
@@ -404,7 +400,7 @@ async def test_a_feed_that_this_database_cannot_serve_ends_the_relay(database: D
         async def open(self) -> None:
             raise ConfigError("The database has wal_level = replica. Set it to logical.", code="config.wal_level")
 
-    relay = Relay(feed=Impossible(dsn=dsn), handler=Recorder(), database=database, ledger=Ledger(database=database))
+    relay = Relay(feed=Impossible(dsn=dsn), handler=Recorder(), database=database)
     with pytest.raises(ExceptionGroup) as ended:
         await relay.run()
 

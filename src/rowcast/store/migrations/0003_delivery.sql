@@ -200,7 +200,50 @@ begin
 end
 $$;
 
-revoke execute on function rowcast.admit, rowcast.call_forward from public;
+-- Settles a batch of events: the state of each, unless it has a final one already, and what those owe whose state is new, in the order
+-- given. Gives the events whose state was written; whoever was faster with the others owes for them already. One statement of the relay
+-- is one transaction: no round trip in which it could stand still.
+create function rowcast.settle_events(
+    event_ids uuid[], statuses text[], errors text[], waits_s double precision[],
+    owed_event_ids uuid[], tenant_ids text[], sinks text[], targets text[], rules text[], transforms text[], keys text[],
+    priorities smallint[], max_attempts integer[], delays_s double precision[]
+) returns uuid[]
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    written uuid[];
+begin
+    with states as (
+        insert into rowcast.event_state as s (event_id, status, attempts, error, next_attempt_at)
+        select event_id, status, 1, error, clock_timestamp() + make_interval(secs => wait_s)
+        from unnest(settle_events.event_ids, settle_events.statuses, settle_events.errors, settle_events.waits_s)
+            as given(event_id, status, error, wait_s)
+        on conflict (event_id) do update
+        set status = excluded.status, changed_at = clock_timestamp(), attempts = s.attempts + 1, error = excluded.error,
+            next_attempt_at = excluded.next_attempt_at
+        where s.status = 'failed'
+        returning event_id
+    )
+    select coalesce(array_agg(event_id), '{}') into written from states;
+    if cardinality(settle_events.owed_event_ids) > 0 then
+        insert into rowcast.delivery
+            (event_id, tenant_id, sink, target, rule, transform, key, priority, max_attempts, due_at)
+        select event_id, tenant_id, sink, target, rule, transform, key, priority, max_attempts,
+               clock_timestamp() + make_interval(secs => delay_s)
+        from unnest(settle_events.owed_event_ids, settle_events.tenant_ids, settle_events.sinks, settle_events.targets,
+                    settle_events.rules, settle_events.transforms, settle_events.keys, settle_events.priorities,
+                    settle_events.max_attempts, settle_events.delays_s) with ordinality
+            as owed(event_id, tenant_id, sink, target, rule, transform, key, priority, max_attempts, delay_s, place)
+        where event_id in (select unnest(written))
+        order by place;
+    end if;
+    return written;
+end
+$$;
+
+revoke execute on function rowcast.admit, rowcast.call_forward, rowcast.settle_events from public;
 
 -- Adds one run of a task, in the caller's transaction, and gives its delivery's id: select rowcast.enqueue('acme', 'shop.pack', '{"order_id": "o1"}').
 -- A runner's poll finds it. No NOTIFY: one on the write path costs the application two thirds of its commits.
