@@ -40,6 +40,7 @@ from rowcast.outbox.relay import DELIVERY_DUE, Relay
 from rowcast.realtime.audit_writer import ActivityWriter
 from rowcast.realtime.database_messages import DatabaseMessages
 from rowcast.realtime.hub import Hub
+from rowcast.realtime.recover import DurableLog
 from rowcast.realtime.sink import RealtimeSink
 from rowcast.realtime.subscriptions import DeclaredChannel
 from rowcast.router.router import Router
@@ -48,6 +49,7 @@ from rowcast.server.channels import declared_channels
 from rowcast.server.feed_choice import is_log_streamed
 from rowcast.server.plugins import options_of
 from rowcast.server.policy import egress_policy
+from rowcast.server.recovery import channel_log
 from rowcast.server.settings import Settings
 from rowcast.store.pool import Database, PoolSettings, open_database
 from rowcast.webhooks.sink import WebhookSink
@@ -75,6 +77,7 @@ class App:
     messages: MessageFeed | None
     message_partitions: MessagePartitions | None
     runner: Runner | None
+    channel_log: DurableLog | None
     activity: ActivityWriter | None
     channels: Mapping[str, DeclaredChannel]
     is_bus_connected: Callable[[], bool] | None = None
@@ -103,7 +106,10 @@ async def open_app(
         await bus.open()
         stack.push_async_callback(bus.close)
         build = _Build(settings, database_url, SystemClock(), random.random, database, bus)
-        yield await build.app(stack, options_of(packs))
+        app = await build.app(stack, options_of(packs))
+        if app.hub is not None:
+            app.hub.outside.log = app.channel_log
+        yield app
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +149,7 @@ class _Build:
             messages=self._messages(feed) if feed else None,
             message_partitions=self._message_partitions() if feed else None,
             runner=self._runner(sinks, ledger) if "delivery" in roles else None,
+            channel_log=self._channel_log(router) if "gateway" in roles else None,
             activity=self._activity() if "gateway" in roles else None,
             channels=declared_channels(self.settings.channel, options["subscriptions"]),
             is_bus_connected=self._bus_connection(),
@@ -189,6 +196,9 @@ class _Build:
             events_days=kept.events_days, deliveries_days=kept.deliveries_days, drop_detached=kept.drop_detached
         )
         return Archive(database=self.database, retention=retention, noise=self.noise)
+
+    def _channel_log(self, router: Router) -> DurableLog:
+        return channel_log(database=self.database, clock=self.clock, rules=router.rules)
 
     def _activity(self) -> ActivityWriter:
         keep_days = self.settings.retention.activity_days

@@ -107,6 +107,8 @@ class Server:
             tasks.append(group.create_task(self._app.relay.run(), name="relay"))
         if self._app.activity is not None:
             tasks.append(group.create_task(self._app.activity.run(), name="activity"))
+        if self._app.channel_log is not None:
+            tasks.append(group.create_task(self._app.channel_log.run(), name="channel_log"))
         if self._app.archive is not None:
             tasks.append(group.create_task(self._app.archive.run(), name="archive"))
         if self._app.messages is not None:
