@@ -68,6 +68,7 @@ class Lane:
     by_turns: bool = False
     hot_tenant: str = ""
     claimed_s: float = 0.0
+    asked_s: float = -math.inf
     low_at: datetime | None = None
     low_until_s: float = 0.0
 

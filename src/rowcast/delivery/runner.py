@@ -22,6 +22,8 @@ _LONGEST_PAUSE_S = 3.0
 _GATHER_S = 0.003
 """A lane with little room waits this long for more, so that a busy one does not claim rows one by one."""
 _SHORTEST_REST_S = 0.01
+_ASK_EVERY_S = 0.1
+"""How often a lane asks when something is due next; in between it claims again after that time."""
 _END_S = 2.0
 """How long a stop may take past its grace: to release leases and to settle what is done."""
 
@@ -237,13 +239,21 @@ class Runner:
             return
         rest_s = min(rest_s, self._settings.poll_s)
         if not lane.is_pressed and not lane.wake.is_set():
-            due_s = await self._ledger.next_due_s(lane.name)
-            rest_s = rest_s if due_s is None else min(rest_s, max(due_s, _SHORTEST_REST_S))
+            rest_s = min(rest_s, await self._next_due_s(lane))
         try:
             async with asyncio.timeout(rest_s):
                 await lane.wake.wait()
         except TimeoutError:
             pass
+
+    async def _next_due_s(self, lane: Lane) -> float:
+        """Give when the lane should look again, in seconds; a busy lane looks soon anyhow, so it is not asked for."""
+        now_s = self._clock.monotonic_s()
+        if now_s - lane.asked_s < _ASK_EVERY_S:
+            return _ASK_EVERY_S
+        lane.asked_s = now_s
+        due_s = await self._ledger.next_due_s(lane.name)
+        return math.inf if due_s is None else max(due_s, _SHORTEST_REST_S)
 
     async def _sleep(self, pause_s: float) -> None:
         """Sleep, but not through a stop."""
