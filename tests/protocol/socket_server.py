@@ -19,10 +19,16 @@ QUICK = GatewayLimits(refusal_delay_s=0.0, socket=SocketLimits(join_refusal_dela
 
 
 def token(
-    *, role: str = "authenticated", tenant_id: str | None = "acme", expires_in_s: int = 600, secret: str = SECRET
+    *,
+    role: str = "authenticated",
+    tenant_id: str | None = "acme",
+    sub: str | None = None,
+    expires_in_s: int = 600,
+    secret: str = SECRET,
 ) -> str:
     """Give a signed token, by default of somebody of the tenant `acme`."""
     claims: dict[str, object] = {"role": role, "exp": int(time.time()) + expires_in_s}
+    claims |= {"sub": sub} if sub else {}
     return sign_token(claims | ({"tenant_id": tenant_id} if tenant_id else {}), secret)
 
 

@@ -1,6 +1,6 @@
 """What sockets do, as the record of it hears it, and how a second's worth of it is put together. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -52,25 +52,23 @@ class ActivityLog(Protocol):
         ...
 
 
-class Silence:
-    """An ActivityLog that keeps nothing."""
+class _Response(msgspec.Struct, frozen=True):
+    reason: str = ""
 
-    __slots__ = ()
 
-    def joined(self, member: Member) -> None:
-        """Keep nothing."""
+class _Reply(msgspec.Struct, frozen=True):
+    response: _Response = _Response()
 
-    def left(self, member: Member, reason: str) -> None:
-        """Keep nothing."""
 
-    def refused(self, member: Member, reason: str) -> None:
-        """Keep nothing."""
+_REPLY = msgspec.json.Decoder(_Reply)
 
-    def alive(self, connection_id: str) -> None:
-        """Keep nothing."""
 
-    def told(self, tenant_id: str, user_id: str, messages: int) -> None:
-        """Keep nothing."""
+def refusal_text(payload: bytes) -> str:
+    """Give the reason in the reply to a join that was refused."""
+    try:
+        return _REPLY.decode(payload).response.reason
+    except msgspec.MsgspecError:
+        return ""
 
 
 def storable(text: str) -> str:
@@ -92,3 +90,15 @@ def standing_after(batch: Iterable[Activity]) -> Standing:
         joined=tuple(activity for activity in last.values() if activity.what == "join"),
         left=tuple(activity for activity in last.values() if activity.what == "leave"),
     )
+
+
+def logged_from(batch: Iterable[Activity]) -> Mapping[Activity, int]:
+    """Give what is logged of a batch, and how often each happened: the same refusal again and again is one row."""
+    found: dict[Activity, int] = {}
+    first: dict[tuple[Member, str], Activity] = {}
+    for activity in batch:
+        kept = activity
+        if activity.what == "refusal":
+            kept = first.setdefault((activity.member, activity.reason), activity)
+        found[kept] = found.get(kept, 0) + 1
+    return found

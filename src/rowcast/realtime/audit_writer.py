@@ -11,7 +11,7 @@ import msgspec
 from rowcast.core.clock import Clock
 from rowcast.core.errors import StoreError
 from rowcast.core.telemetry import tell
-from rowcast.realtime.audit import Activity, Member, What, standing_after, storable
+from rowcast.realtime.audit import Activity, Member, What, logged_from, standing_after, storable
 from rowcast.realtime.subscriptions_table import SubscriptionTable
 from rowcast.store.pool import Connection, Database
 from rowcast.store.sql import load_queries
@@ -137,11 +137,13 @@ class ActivityWriter:
         if standing.left:
             await session.execute(self._queries["end_left"], **_columns(standing.left))
         if batch:
+            logged = logged_from(batch)
             await session.execute(
                 self._queries["log_activity"],
-                **_columns(batch),
-                event_types=[activity.what for activity in batch],
-                reasons=[activity.reason for activity in batch],
+                **_columns(list(logged)),
+                event_types=[activity.what for activity in logged],
+                reasons=[activity.reason for activity in logged],
+                occurrences=list(logged.values()),
             )
         if pings:
             await session.execute(self._queries["ping_connections"], connection_ids=pings)

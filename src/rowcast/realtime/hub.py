@@ -15,6 +15,7 @@ from rowcast.core.errors import StoreUnavailableError
 from rowcast.core.telemetry import tell
 from rowcast.realtime import replies
 from rowcast.realtime.asking import Outside
+from rowcast.realtime.audit import ActivityLog
 from rowcast.realtime.channel_policy import Fault
 from rowcast.realtime.ear import ChangeFrames, ChannelChanges
 from rowcast.realtime.effects import Answer, Follow, Followed, MayRead, MayWrite, Recall
@@ -78,6 +79,8 @@ class Hub:
         self.clock = clock or SystemClock()
         self.wheel = Wheel()
         self.outside = outside or Outside()
+        self.activity: ActivityLog | None = None
+        """Told what sockets do, where somebody keeps a record of it."""
         self.meters = Meters(tenant_limits)
         self.change_frames = ChangeFrames()
         self._bus = bus
@@ -154,6 +157,11 @@ class Hub:
     def subscribe(self, key: TopicKey, receiver: Receiver, hears: int = BROADCASTS | PRESENCES) -> None:
         """Let `receiver` hear a topic, or one kind of what is told there."""
         self._subscribers(key).receivers[receiver] = hears
+
+    def told_on(self, key: TopicKey) -> int:
+        """Give how many broadcasts a topic has been told here since it was joined by the first."""
+        found = self._topics.get(key)
+        return 0 if found is None else found.told
 
     def listen(self, key: TopicKey, listener: Listener) -> None:
         """Let `listener` hear a topic's broadcasts one by one."""
@@ -238,6 +246,7 @@ class Hub:
             return
         found = self._topics.get(broadcast.key)
         if found is not None:
+            found.told += 1
             self._fan_out.add(found, broadcast)
 
     async def _publish_outgoing(self) -> None:

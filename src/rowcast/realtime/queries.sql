@@ -49,10 +49,10 @@ where (s.tenant_id, s.user_id, s.connection_id, s.topic) = (l.tenant_id, l.user_
 insert into rowcast.realtime_activity_logs
     (tenant_id, user_id, channel_id, connection_id, topic, event_type, payload, "timestamp")
 select a.tenant_id, a.user_id, s.id, a.connection_id, a.topic, a.event_type,
-       case when a.reason = '' then '{}'::json else json_build_object('reason', a.reason) end, a.at
+       json_strip_nulls(json_build_object('reason', nullif(a.reason, ''), 'times', nullif(a.occurrences, 1))), a.at
 from unnest(:tenant_ids::text[], :user_ids::text[], :connection_ids::text[], :topics::text[], :times::timestamptz[],
-            :event_types::text[], :reasons::text[])
-    with ordinality as a(tenant_id, user_id, connection_id, topic, at, event_type, reason, number)
+            :event_types::text[], :reasons::text[], :occurrences::integer[])
+    with ordinality as a(tenant_id, user_id, connection_id, topic, at, event_type, reason, occurrences, number)
 left join rowcast.realtime_subscriptions s
     on (s.tenant_id, s.user_id, s.connection_id, s.topic) = (a.tenant_id, a.user_id, a.connection_id, a.topic)
 order by a.number;

@@ -12,9 +12,21 @@ import msgspec
 
 from rowcast.core.telemetry import tell
 from rowcast.realtime import frames
+from rowcast.realtime.audit_members import Memberships
 from rowcast.realtime.channel_sockets import SocketChannels
 from rowcast.realtime.ear import Ear
-from rowcast.realtime.effects import Answer, Ask, Disconnect, Effects, Publish, Send
+from rowcast.realtime.effects import (
+    Answer,
+    Ask,
+    Disconnect,
+    Effect,
+    Effects,
+    MayRead,
+    Publish,
+    Send,
+    Subscribe,
+    Unsubscribe,
+)
 from rowcast.realtime.hub import Hub
 from rowcast.realtime.messages import Frame, Incoming, Malformed
 from rowcast.realtime.protocol import Version, decode_binary, decode_text, encode_frame
@@ -54,6 +66,7 @@ class SocketProtocol(asyncio.Protocol):
         "_is_deaf",
         "_is_gone",
         "_limits",
+        "_members",
         "_queue",
         "_queued_bytes",
         "_reader",
@@ -82,6 +95,9 @@ class SocketProtocol(asyncio.Protocol):
         self._is_deaf = False
         self._is_gone = False
         self._channels = SocketChannels(self, hub)
+        self._members: Memberships | None = None
+        if hub.activity is not None:
+            self._members = Memberships(hub.activity, number=session.number, told_on=hub.told_on)
 
     def attach(self, transport: asyncio.Transport, first_bytes: bytes) -> None:
         """Take over a transport whose upgrade was answered, and what came behind the upgrade."""
@@ -254,10 +270,14 @@ class SocketProtocol(asyncio.Protocol):
         if isinstance(message, Malformed):
             tell("frame.refused", reason="malformed")
             return
+        if self._members is not None and isinstance(message, Frame) and message.event == "heartbeat":
+            self._members.beat()
         self._do(self._session.receive(message, now=now))
 
     def _do(self, effects: Effects) -> None:
         for effect in effects:
+            if self._members is not None:
+                self._record(effect, self._members)
             match effect:
                 case Send(frame, delay_s):
                     self._send(frame, delay_s)
@@ -272,6 +292,20 @@ class SocketProtocol(asyncio.Protocol):
                     self._channels.ask(effect, partial(self._hear_answer, effect.number))
                 case _:
                     self._channels.do(effect)
+
+    def _record(self, effect: Effect, members: Memberships) -> None:
+        match effect:
+            case Subscribe(key):
+                channels = self._session.channels.values()
+                own = next((channel.claims for channel in channels if channel.key == key), self._session.claims)
+                members.join(key, own)
+            case Unsubscribe(key):
+                members.leave(key, "disconnect" if self._is_gone or self._closing_since_s is not None else "leave")
+            case Ask(_, MayRead(claims, topic)):
+                members.ask(topic, claims)
+            case Send(frame, delay_s) if delay_s:
+                # Only the refusal of a join is put off.
+                members.refuse(frame, self._session.claims)
 
     def _hear_answer(self, number: int, answer: Answer) -> None:
         if self._is_gone or self._closing_since_s is not None:
@@ -298,7 +332,7 @@ class SocketProtocol(asyncio.Protocol):
             self.write_shared(data)
 
 
-def _write_nothing(data: bytes) -> None:
+def _write_nothing(data: object) -> None:
     """What a fan-out still has for a socket that has said goodbye."""
 
 

@@ -91,6 +91,7 @@ class Server:
         await http.open()
         doors.push_async_callback(http.close)
         if self._app.activity is not None:
+            hub.activity = self._app.activity
             # Left first and written last: what the sockets do at the end is kept too.
             doors.push_async_callback(self._app.activity.close)
         await hub.open()

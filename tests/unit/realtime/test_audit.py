@@ -1,10 +1,10 @@
 """What a second of joins and leaves comes to."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rowcast.realtime.audit import Activity, ActivityLog, Member, Silence, What, standing_after, storable
+from rowcast.realtime.audit import Activity, Member, What, logged_from, refusal_text, standing_after, storable
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 ONE = Member("acme", "ada", "1", "room")
@@ -35,11 +35,22 @@ def test_a_text_is_kept_as_the_database_takes_it(text: str, kept: str) -> None:
     assert storable(text) == kept
 
 
-def test_silence_hears_everything_and_keeps_nothing() -> None:
-    log: ActivityLog = Silence()
+def test_the_same_refusal_again_and_again_is_logged_once_with_its_number() -> None:
+    refused = Activity("refusal", ONE, AT, "no")
+    later = Activity("refusal", ONE, AT + timedelta(seconds=1), "no")
+    other = Activity("refusal", TWO, AT, "no")
 
-    log.joined(ONE)
-    log.left(ONE, "gone")
-    log.refused(ONE, "no")
-    log.alive("1")
-    log.told("acme", "ada", 3)
+    assert logged_from([refused, did("join"), later, other, later]) == {refused: 3, did("join"): 1, other: 1}
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b'{"status":"error","response":{"reason":"Unauthorized: no"}}', "Unauthorized: no"),
+        (b'{"status":"error","response":{}}', ""),
+        (b'{"status":"error"}', ""),
+        (b"[]", ""),
+    ],
+)
+def test_the_reason_of_a_refusal_is_read_from_its_reply(payload: bytes, reason: str) -> None:
+    assert refusal_text(payload) == reason
