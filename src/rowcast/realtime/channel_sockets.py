@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from msgspec import Raw
+
 from rowcast.core.telemetry import tell
 from rowcast.realtime.arrivals import Arrivals
 from rowcast.realtime.ear import ChannelChanges, Ear, Writer
@@ -13,14 +15,18 @@ from rowcast.realtime.effects import (
     Follow,
     Release,
     ReleaseChanges,
+    ShowPresences,
     Subscribe,
+    Track,
     Unfollow,
     Unsubscribe,
+    Untrack,
 )
 from rowcast.realtime.fan_out import BROADCASTS, PRESENCES, Receiver
-from rowcast.realtime.frames import PING, encode_message
+from rowcast.realtime.frames import PING, TEXT, encode_message
 from rowcast.realtime.hub import Hub
-from rowcast.realtime.messages import TopicKey
+from rowcast.realtime.messages import Frame, Ref, TopicKey
+from rowcast.realtime.protocol import WIRE_PREFIX, encode_frame
 
 _PING_AFTER_S = 1.0
 
@@ -59,6 +65,8 @@ class SocketChannels:
                     self._changes[number].release()
             case Unfollow(number):
                 self._unfollow(number)
+            case _:
+                self._show(effect)
 
     def ask(self, ask: Ask, then: Callable[[Answer], None]) -> None:
         """Find something out and give the answer to `then`."""
@@ -107,6 +115,20 @@ class SocketChannels:
             hears |= BROADCASTS
         if hears:
             self._hub.subscribe(wanted.key, self._socket, hears)
+
+    def _show(self, effect: Effect) -> None:
+        match effect:
+            case Track(key, name, payload):
+                self._hub.presences.track(key, self._socket.number, name, payload)
+            case Untrack(key, is_at_once):
+                self._hub.presences.untrack(key, self._socket.number, is_at_once=is_at_once)
+            case ShowPresences(key, join_ref):
+                self._show_presences(key, join_ref)
+
+    def _show_presences(self, key: TopicKey, join_ref: Ref) -> None:
+        payload = Raw(self._hub.presences.state(key))
+        shown = Frame(join_ref, None, WIRE_PREFIX + key.topic, "presence_state", payload)
+        self._socket.write_shared(encode_message(TEXT, encode_frame(shown, self._socket.version)))
 
     def _receiver(self, question: Follow) -> ChannelChanges:
         if self._changes is None:

@@ -23,6 +23,8 @@ from rowcast.realtime.fan_out import BROADCASTS, PRESENCES, FanOut, FanOutLimits
 from rowcast.realtime.frames import RESTART
 from rowcast.realtime.limits import Meters, RealtimeLimits
 from rowcast.realtime.messages import Broadcast, Malformed, TopicKey, pack_broadcast, unpack_broadcast
+from rowcast.realtime.presence import PresenceTimes
+from rowcast.realtime.presence_board import PRESENCE_SUBJECT, PresenceBoard
 from rowcast.realtime.session import SessionRules
 from rowcast.realtime.wheel import Watched, Wheel
 
@@ -41,6 +43,7 @@ class HubLimits(msgspec.Struct, frozen=True):
     bus_timeout_s: float = 5.0
     close_s: float = 5.0
     fan_out: FanOutLimits = FanOutLimits()
+    presence: PresenceTimes = PresenceTimes()
 
 
 class Connected(Watched, Protocol):
@@ -86,13 +89,16 @@ class Hub:
         self._bus = bus
         self._limits = limits or HubLimits()
         self._topics: dict[TopicKey, Subscribers] = {}
+        self.on_topic: Callable[[TopicKey, bool], None] = _ignore
+        """Told when a topic is joined by the first here and left by the last: who passes messages on asks for it."""
         self._connections: dict[Connected, int] = {}
-        self._outgoing: deque[bytes] = deque()
+        self._outgoing: deque[tuple[str, bytes]] = deque()
         self._wake = asyncio.Event()
         self._is_empty = asyncio.Event()
         self._is_empty.set()
         # The high half tells the nodes apart; 63 bits fit every integer on the way.
-        self._numbers = itertools.count((int.from_bytes(os.urandom(4), "big") >> 1 << 32) + 1)
+        node = int.from_bytes(os.urandom(4), "big") >> 1
+        self._numbers = itertools.count((node << 32) + 1)
         self._is_open = False
         self._questions = 0
         self._ticks = 0
@@ -102,12 +108,24 @@ class Hub:
         """Begin to hear the bus; callable again after `close`."""
         loop = asyncio.get_running_loop()
         self._fan_out = FanOut(call_soon=loop.call_soon, limits=self._limits.fan_out)
-        self._unsubscribe = self._bus.subscribe(SUBJECT, self.hear)
+        # A name of its own each time: what an earlier life told is not counted on.
+        self.presences = PresenceBoard(
+            os.urandom(8).hex(),
+            clock=self.clock,
+            publish=self._enqueue,
+            show=self._fan_out_here,
+            times=self._limits.presence,
+        )
+        self._unsubscribes = (
+            self._bus.subscribe(SUBJECT, self.hear),
+            self._bus.subscribe(PRESENCE_SUBJECT, self.presences.hear),
+        )
         self._is_open = True
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
         self._keep(self._group.create_task(self._publish_outgoing(), name="realtime:publish"))
         self._timer = loop.call_later(_TICK_S, self._tick)
+        self.presences.open()
 
     async def close(self, reason: str = "Server requested disconnect", *, code: int = RESTART) -> None:
         """Say goodbye to every socket and wait for them, a few seconds at most; then cut what is left."""
@@ -116,7 +134,10 @@ class Hub:
         self._is_open = False
         await self._close_connections(reason, code)
         self._timer.cancel()
-        self._unsubscribe()
+        self.presences.close()
+        await self._publish_batch()
+        for unsubscribe in self._unsubscribes:
+            unsubscribe()
         for task in tuple(self._tasks):
             task.cancel()
         await self._group.__aexit__(None, None, None)
@@ -180,6 +201,7 @@ class Hub:
             found.listeners.pop(listener, None)
         if not found.receivers and not found.listeners:
             del self._topics[key]
+            self.on_topic(key, False)
 
     def ask(self, question: MayRead | MayWrite | Recall, then: Callable[[Answer], None]) -> None:
         """Find something out and give it to `then`; a `Fault` at once when too many questions wait."""
@@ -228,15 +250,12 @@ class Hub:
         found = self._topics.get(key)
         if found is None:
             found = self._topics[key] = Subscribers()
+            self.on_topic(key, True)
         return found
 
     def publish(self, broadcast: Broadcast) -> bool:
         """Hand a client's broadcast to the bus; False when too many wait, or the hub is closing."""
-        if not self._is_open or len(self._outgoing) >= self._limits.outgoing:
-            return False
-        self._outgoing.append(pack_broadcast(broadcast))
-        self._wake.set()
-        return True
+        return self._is_open and self._enqueue(SUBJECT, pack_broadcast(broadcast))
 
     def hear(self, message: bytes) -> None:
         """Fan out what the bus brought."""
@@ -244,32 +263,46 @@ class Hub:
         if isinstance(broadcast, Malformed):
             tell("broadcast.dropped", reason="malformed")
             return
+        self._fan_out_here(broadcast)
+
+    def _fan_out_here(self, broadcast: Broadcast) -> None:
         found = self._topics.get(broadcast.key)
         if found is not None:
             found.told += 1
             self._fan_out.add(found, broadcast)
 
+    def _enqueue(self, subject: str, message: bytes) -> bool:
+        if len(self._outgoing) >= self._limits.outgoing:
+            return False
+        self._outgoing.append((subject, message))
+        self._wake.set()
+        return True
+
     async def _publish_outgoing(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            batch = list(self._outgoing)
-            self._outgoing.clear()
-            if batch:
-                await self._publish_batch(batch)
+            await self._publish_batch()
 
-    async def _publish_batch(self, batch: list[bytes]) -> None:
+    async def _publish_batch(self) -> None:
+        batch = list(self._outgoing)
+        self._outgoing.clear()
+        for subject in dict.fromkeys(subject for subject, _ in batch):
+            await self._publish_to(subject, [message for one, message in batch if one == subject])
+
+    async def _publish_to(self, subject: str, messages: list[bytes]) -> None:
         try:
             async with asyncio.timeout(self._limits.bus_timeout_s):
-                await self._bus.publish(SUBJECT, batch)
+                await self._bus.publish(subject, messages)
         except (StoreUnavailableError, TimeoutError):
-            tell("realtime.bus_failed", messages=len(batch))
+            tell("realtime.bus_failed", messages=len(messages))
         except Exception as error:  # noqa: BLE001 - task boundary: one bad batch must not silence the node
             tell("realtime.bus_crashed", error=type(error).__name__)
 
     def _tick(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
         self.wheel.tick(self.clock.monotonic_s())
+        self.presences.tick()
         self._ticks += 1
         if self._ticks % _SWEEP_TICKS == 0:
             self.meters.sweep()
@@ -287,3 +320,7 @@ class Hub:
             act(connection)
             if number % _CLOSES_PER_STEP == _CLOSES_PER_STEP - 1:
                 await asyncio.sleep(0)
+
+
+def _ignore(key: TopicKey, is_joined: bool) -> None:
+    """Nobody wants to know."""

@@ -29,6 +29,7 @@ class RealtimeLimits(msgspec.Struct, frozen=True):
     presence_calls: int = 5
     presence_window_s: float = 30.0
     payload_bytes: int = 3_000_500
+    presence_bytes: int = 65_536
     is_private_only: bool = False
 
 

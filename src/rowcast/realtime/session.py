@@ -51,7 +51,6 @@ class SessionRules(msgspec.Struct, frozen=True):
 
     has_changes: bool = False
     has_log: bool = False
-    has_presence: bool = False
     expiry_warning_s: float = 60.0
 
 
@@ -315,8 +314,6 @@ class Session:
         return (Publish(broadcast, accepted, refused),)
 
     def _receive_presence(self, channel: Channel, frame: Frame, now: datetime) -> Effects:
-        if not self.rules.has_presence:
-            return (Send(replies.refusal(frame, "Presence is not enabled")),)
         push = read_presence(frame.payload)
         if push.event not in ("track", "untrack"):
             return (Send(replies.reply(frame, "error")),)
@@ -347,7 +344,7 @@ class Session:
     def _track(self, channel: Channel, frame: Frame, push: PresencePush) -> Effects:
         if push.payload is None:
             return (Send(replies.refusal(frame, replies.NO_PRESENCE_OBJECT)),)
-        if len(push.payload) > self.meter.limits.payload_bytes:
+        if len(push.payload) > self.meter.limits.presence_bytes:
             return self._end(channel, replies.TRACK_TOO_BIG)
         with_presence(channel)
         channel.is_tracked = True
