@@ -20,7 +20,7 @@ FORBIDDING = sorted(name for name, contract in CONTRACTS.items() if contract["ty
 # The modules that decide, as the floor plan names them. A module whose docstring says "Pure." joins them.
 PLANNED_PURE = """
     capture.pgoutput router.rule router.plan router.condition delivery.attempt delivery.rate_limit delivery.breaker
-    realtime.messages realtime.protocol realtime.session realtime.presence realtime.changes realtime.limits
+    realtime.messages realtime.protocol realtime.session realtime.presence realtime.change_filter realtime.limits
     webhooks.signature webhooks.transform egress.guard notifications.preferences notifications.dedup
     notifications.escalation connectors.mapping jobs.schedule
 """.split()

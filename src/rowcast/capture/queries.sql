@@ -120,16 +120,27 @@ where p.pronamespace = 'rowcast'::regnamespace and p.proname like 'watch\_%' ord
 -- How far the log is written, and how far of that is on disk.
 select pg_current_wal_insert_lsn()::text as written_lsn, pg_current_wal_flush_lsn()::text as flushed_lsn;
 
+-- name: changes_slot_state
+-- Who reads row changes of this database, and whether there is what to read.
+select named.slot_name, s.slot_name is not null as is_taken, current_setting('max_slot_wal_keep_size') as keep_size,
+       exists (select 1 from pg_publication where pubname = 'supabase_realtime') as has_publication
+from (select 'rowcast_changes_' || oid as slot_name from pg_database where datname = current_database()) as named
+left join pg_replication_slots s on s.slot_name = named.slot_name;
+
+-- name: create_changes_publication
+-- The publication that applications add their tables to.
+create publication supabase_realtime;
+
 -- name: publish_messages
 -- Lets the log tell the messages that the database sends to sockets.
 select rowcast.publish_messages() as is_published;
 
 -- name: message_road
--- Whether messages must be read from the table: they are where the log does not tell them. Null: there is nothing to read by.
+-- Whether messages must be read from the table: they are where the log cannot tell them. Null: there is nothing to read by.
 select case when exists (select 1 from pg_attribute where attrelid = to_regclass('realtime.messages') and attname = 'transaction_id') then
-           not (:is_streamed::boolean and exists (
-               select 1 from pg_publication_tables
-               where pubname = 'rowcast_events' and schemaname = 'realtime' and tablename = 'messages')) end as is_needed;
+           case when not :is_streamed::boolean then true
+                when exists (select 1 from pg_publication where pubname = 'rowcast_events') then not rowcast.publish_messages()
+                else false end end as is_needed;
 
 -- name: lead_messages
 -- One process reads the messages for all of them.

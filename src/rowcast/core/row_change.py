@@ -1,21 +1,55 @@
-"""A row change: one insert, update or delete as the write-ahead log tells it."""
+"""Changed rows as capture hands them on: in the order of their commits, with PostgreSQL's text of each value."""
 
 from typing import Literal
 
 import msgspec
 
-Operation = Literal["INSERT", "UPDATE", "DELETE"]
+Operation = Literal["INSERT", "UPDATE", "DELETE", "TRUNCATE"]
+Cell = bytes | bool | None
+"""The text of a value. None is SQL null; False is a large value that an update did not touch: the log has it not."""
+Cells = list[Cell]
 
 
-class RowChange(msgspec.Struct, frozen=True):
-    """One changed row. Values are PostgreSQL's text form; None is SQL null.
+class ChangedColumn(msgspec.Struct, frozen=True, array_like=True):
+    """A column as it was when the row was changed. `is_key`: part of the replica identity."""
 
-    A column is missing from `record` when it was TOASTed and unchanged, and from `old_record` when it is not
-    part of the replica identity.
+    name: str
+    type_oid: int
+    is_key: bool
+
+
+class ChangedTable(msgspec.Struct, frozen=True, array_like=True):
+    """A table as it was when its rows were changed.
+
+    `identity` is the letter of its replica identity: d(efault), f(ull), n(othing), i(ndex). `version` is another number
+    each time the server announces the table, which it does after every change of shape, rights or policies.
     """
 
+    oid: int
     schema: str
-    table: str
+    name: str
+    identity: str
+    columns: tuple[ChangedColumn, ...]
+    version: int = 0
+
+
+class ChangedRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One changed row. `table` is its place in `RowChanges.tables`; `committed_at_us` counts from 2000-01-01 UTC.
+
+    `old` is None where the log has no old row: always for an insert, and for an update that left a default identity
+    alone. Without `is_old_whole` only its key columns mean anything.
+    """
+
     operation: Operation
-    record: dict[str, str | None] | None
-    old_record: dict[str, str | None] | None
+    table: int
+    committed_at_us: int
+    new: Cells | None = None
+    old: Cells | None = None
+    is_old_whole: bool = False
+
+
+class RowChanges(msgspec.Struct, frozen=True, array_like=True):
+    """Some changed rows in the order of the log: of several transactions, or a part of a large one."""
+
+    tables: tuple[ChangedTable, ...]
+    rows: list[ChangedRow]

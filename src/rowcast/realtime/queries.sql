@@ -295,6 +295,86 @@ where e.tenant_id = :tenant_id and e.id >= rowcast.uuid7_floor(:since) and e.cre
   and (select status from rowcast.event_state s where s.event_id = e.id) is distinct from 'dead'
 order by e.seq desc limit :limit;
 
+-- name: published_tables
+-- The tables of the publication that a subscription names (null: any), partitioned ones above published partitions included.
+select distinct c.oid::bigint as oid, n.nspname::text as schema, c.relname::text as name
+from pg_publication_tables p
+join pg_namespace pn on pn.nspname = p.schemaname join pg_class pc on pc.relnamespace = pn.oid and pc.relname = p.tablename
+cross join lateral (
+    select pc.oid as oid union select a.relid from pg_partition_ancestors(pc.oid) as a (relid)
+) as shown join pg_class c on c.oid = shown.oid join pg_namespace n on n.oid = c.relnamespace
+where p.pubname = 'supabase_realtime' and (:schema::text is null or n.nspname = :schema)
+      and (:name::text is null or c.relname = :name)
+order by 1;
+
+-- name: changed_table
+-- What is known of a table besides its columns: whether policies guard it, its primary key, and what it is a partition of.
+select c.oid::bigint as oid, n.nspname::text as schema, c.relname::text as name, c.relrowsecurity as is_guarded,
+       array(select a.attname::text from pg_index i, unnest(i.indkey) with ordinality as k (attnum, place), pg_attribute a
+             where i.indrelid = c.oid and i.indisprimary and a.attrelid = c.oid and a.attnum = k.attnum
+             order by k.place) as key,
+       array(select a.relid::oid::bigint from pg_partition_ancestors(c.oid) as a (relid) where a.relid <> c.oid) as ancestors
+from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = :oid::bigint::oid;
+
+-- name: changed_columns
+-- The columns of a table, their types, and how their texts compare.
+select a.attname::text as name, a.atttypid::bigint as type_oid, format_type(a.atttypid, null) as shown_type,
+       coalesce(l.collisdeterministic, true) as is_deterministic,
+       coalesce(case when l.collprovider = 'd' then d.datcollate else l.collcollate end in ('C', 'POSIX'), false)
+           and (l.collprovider = 'c' or (l.collprovider = 'd' and d.datlocprovider = 'c')) as is_bytewise,
+       coalesce(case when l.collprovider = 'd' then d.datctype else l.collctype end, '') !~* '^(tr|az|lt)'
+           and l.collprovider <> 'i' and d.datlocprovider <> 'i' as folds_ascii
+from pg_attribute a join pg_database d on d.datname = current_database()
+left join pg_collation l on l.oid = a.attcollation
+where a.attrelid = :oid::bigint::oid and a.attnum > 0 and not a.attisdropped order by a.attnum;
+
+-- name: changed_types
+-- Types by their numbers, with what is behind their domains and what they are made of.
+with recursive behind (oid, at) as (
+    select t.oid, t.oid from pg_type t where t.oid = any (:oids::bigint[]::oid[])
+    union all
+    select b.oid, t.typbasetype from behind b join pg_type t on t.oid = b.at where t.typtype = 'd'
+)
+select b.oid::bigint as oid, shown.typname::text as name, t.typname::text as base, t.typtype::text as kind,
+       t.typcategory::text as category, t.oid < 16384 as is_builtin,
+       case when t.typcategory = 'A' then t.typelem::bigint else 0 end as element_oid,
+       array(select a.attname::text from pg_attribute a
+             where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped order by a.attnum) as field_names,
+       array(select a.atttypid::bigint from pg_attribute a
+             where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped order by a.attnum) as field_oids
+from behind b join pg_type shown on shown.oid = b.oid join pg_type t on t.oid = b.at
+where t.typtype <> 'd';
+
+-- name: role_on_table
+-- What a role may read of a table, and whether the table's policies hold for it; no row where there is no such role.
+select c.relrowsecurity and not r.rolbypassrls and not r.rolsuper
+           and (c.relforcerowsecurity or not pg_has_role(r.oid, c.relowner, 'usage')) as is_checked,
+       has_table_privilege(r.oid, c.oid, 'select') and has_schema_privilege(r.oid, c.relnamespace, 'usage') as reads_all,
+       array(select a.attname::text from pg_attribute a
+             where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+               and has_column_privilege(r.oid, c.oid, a.attnum, 'select')
+               and has_schema_privilege(r.oid, c.relnamespace, 'usage')) as readable
+from pg_class c, pg_roles r where c.oid = :oid::bigint::oid and r.rolname = :role;
+
+-- name: visible_rows
+-- Which of some rows, given by their keys, a role with these claims may see now; or why that could not be found out.
+select place, fault
+from rowcast.visible_rows(:oid::bigint::oid::regclass, :key_columns::text[], :keys::text, :role::text, :claims::text);
+
+-- name: visible_old_rows
+-- The same for rows that are gone, given as they were.
+select place, fault from rowcast.visible_old_rows(:oid::bigint::oid::regclass, :old_rows::text, :role::text, :claims::text);
+
+-- name: filter_literals
+-- A filter's literals as PostgreSQL writes them, or why it cannot read them.
+select literals, fault
+from rowcast.filter_literals(:oid::bigint::oid::regclass, :column_name::text, :operator::text, :operands::text[]);
+
+-- name: filter_passes
+-- Which of some values pass a condition that only the database can decide.
+select rowcast.filter_passes(:oid::bigint::oid::regclass, :column_name::text, :operator::text, :operands::text[], :cells::text[])
+       as passed;
+
 -- name: channel_rights
 -- What the policies of realtime.messages let a token do on a topic; nothing of the question stays.
 select allowed, fault, detail

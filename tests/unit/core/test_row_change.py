@@ -1,16 +1,14 @@
-import pytest
+import msgspec
 
-from rowcast.core.codec import decode_json, encode_json
-from rowcast.core.errors import InvalidInputError
-from rowcast.core.row_change import RowChange
+from rowcast.core.row_change import ChangedColumn, ChangedRow, ChangedTable, RowChanges
 
 
-def test_a_null_and_a_missing_column_differ() -> None:
-    change = RowChange("public", "orders", "UPDATE", {"id": "1", "note": None}, {"id": "1"})
+def test_a_null_an_empty_text_and_a_missing_value_differ_also_after_the_way_between_nodes() -> None:
+    table = ChangedTable(7, "public", "orders", "d", (ChangedColumn("id", 20, True), ChangedColumn("note", 25, False)))
+    row = ChangedRow("UPDATE", 0, 5, [b"1", None, b"", False], [b"1", None, None, None])
+    changes = RowChanges((table,), [row])
 
-    assert decode_json(encode_json(change), RowChange) == change
+    found = msgspec.msgpack.decode(msgspec.msgpack.encode(changes), type=RowChanges)
 
-
-def test_another_operation_is_refused() -> None:
-    with pytest.raises(InvalidInputError):
-        decode_json('{"schema":"a","table":"b","operation":"TRUNCATE","record":null,"old_record":null}', RowChange)
+    assert found == changes
+    assert found.rows[0].new == [b"1", None, b"", False]

@@ -1,0 +1,106 @@
+"""The views of the tables that change: made when the log announces a table anew, kept up as receivers come and go."""
+
+from collections.abc import Hashable, Iterator
+from typing import Generic, TypeVar
+
+import msgspec
+
+from rowcast.core.row_change import ChangedTable
+from rowcast.realtime.change_filter import FilterFault
+from rowcast.realtime.change_tables import ChangeTables
+from rowcast.realtime.change_types import RoleFacts
+from rowcast.realtime.changes_view import Asked, ChangeView
+
+R = TypeVar("R", bound=Hashable)
+Subscriptions = dict[R, tuple[Asked, ...]]
+_NOTHING = RoleFacts(is_checked=True, readable=frozenset())
+
+
+class ChangeViews(Generic[R]):
+    """One view for each table whose rows change, and one for each table above that it is a partition of."""
+
+    def __init__(self, tables: ChangeTables, subscriptions: Subscriptions[R], *, checks_deletes: bool) -> None:
+        """Take what asks the catalogue, and the subscriptions, which stay the caller's."""
+        self._tables = tables
+        self._subscriptions = subscriptions
+        self._checks_deletes = checks_deletes
+        self._views: dict[int, tuple[ChangedTable, tuple[ChangeView[R], ...]]] = {}
+
+    async def of(self, table: ChangedTable) -> tuple[ChangeView[R], ...]:
+        """Give the views of a table in the shape that it was announced in; none when it is gone."""
+        known = self._views.get(table.oid)
+        if known is not None and (known[0] is table or known[0] == table):
+            return known[1]
+        views = await self._make(table)
+        # Whoever came while we asked is put in without a further wait.
+        while missing := [view for view in views if self._lacks(view)]:
+            for view in missing:
+                await self._learn(view)
+        for view in views:
+            for receiver, asked in self._subscriptions.items():
+                self._add(view, receiver, asked)
+        self._views[table.oid] = table, views
+        return views
+
+    async def include(self, receiver: R) -> None:
+        """Put a new receiver into the views that there are."""
+        for view in [view for _, views in self._views.values() for view in views]:
+            while self._lacks(view):
+                await self._learn(view)
+            self._add(view, receiver, self._subscriptions.get(receiver, ()))
+
+    def exclude(self, receiver: R) -> None:
+        """Take a receiver out of all views."""
+        asked = self._subscriptions.get(receiver, ())
+        for _, views in self._views.values():
+            for view in views:
+                for each in asked:
+                    view.remove(receiver, each)
+
+    def forget(self) -> None:
+        """Forget every view: another slot announces the tables anew."""
+        self._views.clear()
+
+    async def _make(self, table: ChangedTable) -> tuple[ChangeView[R], ...]:
+        facts = await self._tables.facts(table.oid)
+        if facts is None:
+            return ()
+        types = await self._tables.types(column.type_oid for column in table.columns)
+        views = []
+        for oid in (table.oid, *facts.ancestors):
+            own = await self._tables.facts(oid) if oid != table.oid else facts
+            if own is None:
+                continue
+            columns = await self._tables.columns(oid)
+            shown = table
+            if oid != table.oid:
+                shown = msgspec.structs.replace(table, oid=oid, schema=own.schema, name=own.name)
+            views.append(
+                ChangeView[R](
+                    shown, own, types, columns, checks_deletes=self._checks_deletes, is_partition_root=oid != table.oid
+                )
+            )
+        return tuple(views)
+
+    def _wanted(self, view: ChangeView[R]) -> Iterator[Asked]:
+        return (each for asked in self._subscriptions.values() for each in asked if view.concerns(each))
+
+    def _lacks(self, view: ChangeView[R]) -> bool:
+        return any(not view.knows(asked) for asked in self._wanted(view))
+
+    async def _learn(self, view: ChangeView[R]) -> None:
+        """Ask for the roles and the literals that a view does not know yet."""
+        for asked in [each for each in self._wanted(view) if not view.knows(each)]:
+            role = asked.audience.role
+            if role not in view.roles:
+                view.roles[role] = await self._tables.role(view.facts.oid, role) or _NOTHING
+            for condition in asked.conditions:
+                if condition not in view.literals:
+                    column = view.column(condition.column)
+                    found = await self._tables.literals(view.facts.oid, condition, column)
+                    view.literals[condition] = None if isinstance(found, FilterFault) else found
+
+    def _add(self, view: ChangeView[R], receiver: R, asked: tuple[Asked, ...]) -> None:
+        for each in asked:
+            if view.concerns(each):
+                view.add(receiver, each)
