@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import NamedTuple
 
@@ -12,6 +13,8 @@ from rowcast.bus.bus import Bus
 from rowcast.bus.memory import MemoryBus
 from rowcast.bus.nats import NatsBus
 from rowcast.bus.postgres import PostgresBus
+from rowcast.server.worker_bus import Ends, WorkerBus
+from rowcast.server.worker_exchange import WorkerExchange
 from tests.contract.nats_server import nats_server
 
 ALL_BYTES = bytes(range(256))
@@ -66,7 +69,59 @@ def nats_nodes(request: pytest.FixtureRequest) -> Nodes:
     return Nodes(here, there)
 
 
-@pytest_asyncio.fixture(params=[memory_nodes, postgres_nodes, nats_nodes], ids=["memory", "postgres", "nats"])
+class ServedBus(WorkerBus):
+    """A worker's bus whose server is in this process and is ended with it."""
+
+    def __init__(self, server: "Server") -> None:
+        super().__init__(server.ends)
+        self._server = server
+
+    async def open(self) -> None:
+        await self._server.attach_next()
+        await super().open()
+
+    async def close(self) -> None:
+        is_open = self.is_connected
+        await super().close()
+        if is_open:
+            await self._server.leave()
+
+
+class Server:
+    """An exchange that opens with its first worker and closes with its last."""
+
+    def __init__(self) -> None:
+        self._exchange = WorkerExchange(bus=MemoryBus())
+        self._workers = 0
+        self._next: Ends | None = None
+
+    async def attach_next(self) -> None:
+        if not self._workers:
+            await self._exchange.open()
+        self._workers += 1
+        (ours, theirs), (our_interests, their_interests) = socket.socketpair(), socket.socketpair()
+        await self._exchange.attach(ours, our_interests)
+        self._next = theirs, their_interests
+
+    def ends(self) -> Ends:
+        assert self._next is not None
+        return self._next
+
+    async def leave(self) -> None:
+        self._workers -= 1
+        if not self._workers:
+            await self._exchange.close()
+
+
+def worker_nodes(_: pytest.FixtureRequest) -> Nodes:
+    server = Server()
+    return Nodes(ServedBus(server), ServedBus(server))
+
+
+KINDS = {"memory": memory_nodes, "postgres": postgres_nodes, "nats": nats_nodes, "worker": worker_nodes}
+
+
+@pytest_asyncio.fixture(params=KINDS.values(), ids=KINDS)
 async def nodes(request: pytest.FixtureRequest) -> AsyncIterator[Nodes]:
     make: Callable[[pytest.FixtureRequest], Nodes] = request.param
     made = make(request)

@@ -85,7 +85,7 @@ class App:
 
 @asynccontextmanager
 async def open_app(
-    settings: Settings, *, database_url: str, packs: Sequence[Pack], is_alone: bool = False
+    settings: Settings, *, database_url: str, packs: Sequence[Pack], is_alone: bool = False, bus: Bus | None = None
 ) -> AsyncIterator[App]:
     """Build the rooms for the time of a block.
 
@@ -94,6 +94,7 @@ async def open_app(
         database_url: The migrated database.
         packs: Events, rules and tasks to serve.
         is_alone: No other node will ever run on this database, so the bus need not leave the process.
+        bus: Instead of a bus of its own; opened and closed by whoever gives it.
     Raises:
         ConfigError: A setting, a rule or a pack does not fit.
         UsageError: `usage.upcaster`, when a declared event type lacks the way from an older version.
@@ -102,9 +103,10 @@ async def open_app(
     DECLARED.check()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(database_url, _pool(settings)))
-        bus = MemoryBus() if is_alone else await _make_bus(settings, database_url, database)
-        await bus.open()
-        stack.push_async_callback(bus.close)
+        if bus is None:
+            bus = MemoryBus() if is_alone else await _make_bus(settings, database_url, database)
+            await bus.open()
+            stack.push_async_callback(bus.close)
         build = _Build(settings, database_url, SystemClock(), random.random, database, bus)
         app = await build.app(stack, options_of(packs))
         if app.hub is not None:
@@ -121,7 +123,7 @@ class _Build:
     clock: Clock
     noise: Callable[[], float]
     database: Database
-    bus: MemoryBus | PostgresBus | NatsBus
+    bus: Bus
 
     async def app(self, stack: AsyncExitStack, options: Mapping[str, tuple[Any, ...]]) -> App:
         """Put everything together; what must be closed is left to `stack`."""
@@ -215,7 +217,7 @@ class _Build:
 
     def _bus_connection(self) -> Callable[[], bool] | None:
         bus = self.bus
-        return None if isinstance(bus, MemoryBus) else lambda: bus.is_connected
+        return (lambda: bus.is_connected) if isinstance(bus, PostgresBus | NatsBus) else None
 
 
 def worker_name() -> str:

@@ -54,6 +54,7 @@ def serve(
     port: Port = None,
     roles: Roles = None,
     feed: Annotated[str | None, typer.Option(help="auto, wal or claim")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="processes that share the port")] = None,
     is_migrated: Migrated = False,
 ) -> None:
     """Serve a database: route its events, deliver, and answer HTTP and sockets."""
@@ -62,6 +63,7 @@ def serve(
     place = asked(context)
     chosen = tuple(role.strip() for role in roles.split(",") if role.strip()) if roles is not None else None
     flags: dict[str, object] = {"server.host": host, "server.port": port, "server.roles": chosen, "relay.feed": feed}
+    flags["server.workers"] = workers
 
     async def command() -> None:
         await run_production(loaded_settings(place, flags).settings, is_migrated=is_migrated)

@@ -1,6 +1,7 @@
 """`rowcast serve`: one database, this process's roles, until SIGTERM."""
 
 import asyncio
+import random
 from contextlib import ExitStack
 
 from rowcast.core.clock import SystemClock
@@ -13,9 +14,11 @@ from rowcast.server.app import open_app
 from rowcast.server.dev_folder import DEVELOPMENT_JWT_SECRET
 from rowcast.server.parts import api_routes, health_watch, told, user_routes
 from rowcast.server.plugins import load_packs
-from rowcast.server.ports import bind
+from rowcast.server.ports import bind, reserve
 from rowcast.server.serve import Server
 from rowcast.server.settings import Settings
+from rowcast.server.worker_exchange import WorkerExchange
+from rowcast.server.workers import Vital, Workers, with_roles
 from rowcast.store.migrate import migrate_database, plan_migrations
 from rowcast.store.pool import connect
 
@@ -33,6 +36,9 @@ async def run_production(settings: Settings, *, is_migrated: bool = False) -> No
         StoreUnavailableError: The database did not come within `database.start_timeout_s`.
     """
     refuse_shim(settings)
+    if settings.server.workers > 1 and "gateway" in settings.server.roles:
+        await _run_with_workers(settings, is_migrated=is_migrated)
+        return
     url = required_url(settings)
     packs = load_packs(settings.packs)
     health, metrics = Health(clock=SystemClock()), Metrics()
@@ -64,6 +70,29 @@ def refuse_shim(settings: Settings) -> None:
             "'rowcast dev'.",
             code="config.shim",
         )
+
+
+async def _run_with_workers(settings: Settings, *, is_migrated: bool) -> None:
+    """Serve with several gateway processes; this one relays, delivers, and passes the bus on."""
+    url, packs = required_url(settings), load_packs(settings.packs)
+    required_authorizer(settings)  # refused here, once, and not by each worker again and again
+    health, metrics, clock = Health(clock=SystemClock()), Metrics(), SystemClock()
+    with ExitStack() as stack:
+        reserved = stack.enter_context(reserve(settings.server.host, settings.server.port))
+        stack.enter_context(told(settings, metrics))
+        await _await_schema(url, is_migrated=is_migrated, patience_s=settings.database.start_timeout_s)
+        roles = tuple(role for role in settings.server.roles if role != "gateway")
+        async with open_app(with_roles(settings, roles), database_url=url, packs=packs) as app:
+            workers = Workers(
+                settings=with_roles(settings, ("gateway",)),
+                port=reserved.getsockname()[1],
+                exchange=WorkerExchange(bus=app.bus),
+                vitals=Vital(health, metrics),
+                clock=clock,
+                noise=random.random,
+            )
+            server = Server(app, health=health, listener=None, authorizer=None, routes=())
+            await server.run(duties=[health_watch(app, health=health, metrics=metrics).run, workers.run])
 
 
 def required_url(settings: Settings) -> str:
