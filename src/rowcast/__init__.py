@@ -23,14 +23,19 @@ if TYPE_CHECKING:
     from rowcast.jobs.task import task as task
     from rowcast.outbox.emit import emit as emit
     from rowcast.outbox.emit import emit_many as emit_many
+    from rowcast.realtime.channel_rules import ChannelAccess as ChannelAccess
+    from rowcast.realtime.channel_rules import channel as channel
+    from rowcast.realtime.owner_rules import OwnedTopic as OwnedTopic
     from rowcast.router.rule import Rule as Rule
     from rowcast.router.rule import rule as rule
 
 _ROOMS = {
+    "ChannelAccess": "realtime.channel_rules",
     "Delivered": "core.outcome",
     "Delivery": "core.delivery",
     "Event": "core.event",
     "Outcome": "core.outcome",
+    "OwnedTopic": "realtime.owner_rules",
     "Pack": "core.pack",
     "Priority": "core.priority",
     "Rejected": "core.outcome",
@@ -40,6 +45,7 @@ _ROOMS = {
     "Sink": "core.sink",
     "Topic": "core.topic",
     "Watch": "capture.watch",
+    "channel": "realtime.channel_rules",
     "emit": "outbox.emit",
     "emit_many": "outbox.emit",
     "enqueue": "jobs.enqueue",
@@ -54,6 +60,7 @@ __all__ = [  # noqa: RUF022 - in the order in which people meet them
     "emit", "emit_many",
     "Rule", "rule",
     "task", "enqueue",
+    "channel", "ChannelAccess", "OwnedTopic",
     "Sink", "Delivery", "Outcome", "Delivered", "Retry", "Rejected",
     "Pack", "Watch",
     "RowcastError", "errors",

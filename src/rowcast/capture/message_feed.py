@@ -13,14 +13,14 @@ from rowcast.capture.wal_session import HearMessages
 from rowcast.core.errors import RowcastError
 from rowcast.core.stored_message import StoredMessage
 from rowcast.core.telemetry import tell
-from rowcast.outbox.shards import LOCK_CLASS
 from rowcast.store.pool import Connection, Row, connect
 from rowcast.store.sql import load_queries
 
-MESSAGE_LOCK = 67
-"""Second key of the advisory lock of the reader; 0 to 66 belong to the feeds."""
+MESSAGE_LOCK = (0x726F776D, 1)
+"""Both keys of the advisory lock of the reader, apart from those of the feeds and the bus."""
 _LOOK_EVERY_S = 0.025
 _RETRY_S = 1.0
+_LOOK_AGAIN_S = 10.0
 _TIMEOUT_S = 30.0
 _PAGE = 1000
 _START = ("0", 0)
@@ -35,7 +35,7 @@ class MessageFeed:
         Args:
             dsn: `postgresql://...`.
             hear: Who is told; the messages are settled when it returns.
-            is_streamed: Whether the log is streamed here; then there is work only if it does not tell the messages.
+            is_streamed: Whether the log is streamed here; then there is work only if it cannot tell the messages.
             lease_s: After this time a session that stands still is ended.
         """
         self._dsn = dsn
@@ -47,29 +47,32 @@ class MessageFeed:
     async def run(self) -> None:
         """Tell messages until cancelled. Where the database is gone, try again after a second."""
         while True:
+            wait_s = _RETRY_S
             try:
-                await self._run_once()
+                wait_s = await self._run_once()
             except Exception as error:  # noqa: BLE001 - task boundary: whatever broke, the messages come again
                 tell("messages.interrupted", error=_named(error))
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(wait_s)
 
-    async def _run_once(self) -> None:
+    async def _run_once(self) -> float:
+        """Tell messages, or give how long to wait before the next look whether that is needed."""
         lease_ms = str(int(self._lease_s * 1000))
         settings = {"application_name": "rowcast messages", "idle_session_timeout": lease_ms}
         connection = await connect(self._dsn, settings=settings, timeout_s=_TIMEOUT_S)
         try:
-            if await self._is_ours(connection):
-                await self._follow(connection)
+            row = await connection.fetch_one(self._queries["message_road"], is_streamed=self._is_streamed)
+            if not (row and row["is_needed"]):
+                return _LOOK_AGAIN_S
+            while not await self._is_ours(connection):
+                await asyncio.sleep(_RETRY_S)
+            await self._follow(connection)
         finally:
             await connection.close()
+        return _RETRY_S
 
     async def _is_ours(self, connection: Connection) -> bool:
-        row = await connection.fetch_one(self._queries["message_road"], is_streamed=self._is_streamed)
-        if not (row and row["is_needed"]):
-            return False
-        row = await connection.fetch_one(
-            self._queries["lead_messages"], lock_class=LOCK_CLASS, message_lock=MESSAGE_LOCK
-        )
+        lock_class, lock = MESSAGE_LOCK
+        row = await connection.fetch_one(self._queries["lead_messages"], lock_class=lock_class, message_lock=lock)
         return bool(row and row["is_ours"])
 
     async def _follow(self, connection: Connection) -> None:

@@ -13,7 +13,7 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True):
     """What a plug-in brings. Found by the entry point `rowcast.packs` or named in the setting `packs`.
 
     `events` are payload classes, `rules` what `rule` gives, `tasks` what `task` gives, `watches` declared tables,
-    `subscriptions` declared channels.
+    `subscriptions` declared channels, `channels` who may join private ones: what `channel` gives, and `OwnedTopic`.
     They are objects here, because the floors above define them.
     """
 
@@ -23,6 +23,7 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[object, ...] = ()
     watches: tuple[object, ...] = ()
     subscriptions: tuple[object, ...] = ()
+    channels: tuple[object, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a name that cannot stand in settings and metrics, and a part that is no tuple.
@@ -35,7 +36,7 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True):
                 f"The pack's name {self.name[:80]!r} must be a lower-case word: letters, digits and '_'.",
                 code="usage.pack",
             )
-        for part in ("events", "rules", "tasks", "watches", "subscriptions"):
+        for part in ("events", "rules", "tasks", "watches", "subscriptions", "channels"):
             if not isinstance(getattr(self, part), tuple):
                 raise UsageError(
                     f"{part} of the pack {self.name} must be a tuple. Write ({part}[0], ...).", code="usage.pack"

@@ -63,9 +63,9 @@ def _check_names(packs: Iterable[Pack]) -> None:
 
 
 def options_of(packs: Iterable[Pack]) -> Mapping[str, tuple[Any, ...]]:
-    """Give the events, rules, tasks, watches and subscriptions of all packs together."""
+    """Give the events, rules, tasks, watches, subscriptions and channels of all packs together."""
     listed = tuple(packs)
     return {
         part: tuple(item for pack in listed for item in getattr(pack, part))
-        for part in ("events", "rules", "tasks", "watches", "subscriptions")
+        for part in ("events", "rules", "tasks", "watches", "subscriptions", "channels")
     }

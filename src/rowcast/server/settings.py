@@ -56,9 +56,6 @@ class ServerSettings(_Section):
         min_length=1,
         description="what this process does: gateway (HTTP and sockets), relay (events), delivery (webhooks and jobs)",
     )
-    workers: int = Field(
-        default=1, ge=1, le=64, description="processes that share the port; more than one use more cores for sockets"
-    )
     shutdown_grace_s: float = Field(
         default=10.0, ge=0, le=600, description="how long SIGTERM lets work in flight finish"
     )
@@ -79,6 +76,15 @@ class AuthSettings(_Section):
         default=None, description="HS256 secret of the tokens that browsers bring, 32 bytes or more"
     )
     tenant_claim: str = Field(default="tenant_id", description="the claim that names the tenant")
+
+
+class PolicySettings(_Section):
+    """How the policies of private channels are asked."""
+
+    connections: int = Field(
+        default=4, ge=1, le=100, description="connections for questions to row-level security, besides all others"
+    )
+    timeout_s: float = Field(default=3.0, gt=0, le=60, description="bound of one such question")
 
 
 class RelaySettings(_Section):
@@ -147,6 +153,7 @@ class Settings(_Section):
     server: ServerSettings = ServerSettings()
     bus: BusSettings = BusSettings()
     auth: AuthSettings = AuthSettings()
+    policies: PolicySettings = PolicySettings()
     relay: RelaySettings = RelaySettings()
     delivery: DeliverySettings = DeliverySettings()
     webhooks: WebhookSettings = WebhookSettings()
@@ -156,6 +163,9 @@ class Settings(_Section):
     watch: tuple[dict[str, Any], ...] = Field(default=(), description="watched tables, one [[watch]] table each")
     channel: tuple[dict[str, Any], ...] = Field(
         default=(), description="channels that users subscribe to over HTTP, one [[channel]] table each"
+    )
+    owner: tuple[dict[str, Any], ...] = Field(
+        default=(), description="who owns which private topics, one [[owner]] table each"
     )
 
 

@@ -18,7 +18,7 @@ def test_a_name_that_is_no_lower_case_word_is_refused(name: str) -> None:
     assert refused.value.code == "usage.pack"
 
 
-@pytest.mark.parametrize("part", ["events", "rules", "tasks", "watches", "subscriptions"])
+@pytest.mark.parametrize("part", ["events", "rules", "tasks", "watches", "subscriptions", "channels"])
 def test_a_part_that_is_no_tuple_is_refused(part: str) -> None:
     parts: dict[str, Any] = {part: [object()]}
 

@@ -455,7 +455,8 @@ begin
     execute format('alter publication rowcast_events add table realtime.messages (%s)', columns);
     return true;
 exception
-    when duplicate_object or unique_violation then return true;
+    -- Another session does the same.
+    when duplicate_object or unique_violation or internal_error then return true;
     when insufficient_privilege then return false;
 end
 $$;
