@@ -127,6 +127,16 @@ def grants_for(
     return [_grant(channel, request.filters, claims) for channel in asked]
 
 
+def opens(channel: DeclaredChannel, claims: Mapping[str, Any], value: str) -> bool:
+    """Tell whether a token opens a channel with this value of its filter.
+
+    Whole values are compared: `1` is not `10`, and nothing can be appended.
+    """
+    own = claim_at(claims, channel.claim or channel.filter_field)
+    is_own = own is not None and own == value and _VALUES[channel.value_type].match(value) is not None
+    return is_own and all(claim_at(claims, name) == text for name, text in channel.needs.items())
+
+
 def claim_at(claims: Mapping[str, Any], path: str) -> str | None:
     """Give a claim as text, by its whole name or by a dotted path; None where it is not there or is no plain value."""
     value: object = claims.get(path)
@@ -178,15 +188,13 @@ def _grant(channel: DeclaredChannel, filters: Mapping[str, str], claims: Mapping
             f"The channel {channel.name} needs the filter {channel.filter_field}.", code="input.filter"
         )
     _check_value(channel, channel.filter_field, asked)
-    own = claim_at(claims, channel.claim or channel.filter_field)
-    # Whole values are compared: `1` is not `10`, and nothing can be appended.
-    if own is None or own != asked or any(claim_at(claims, name) != text for name, text in channel.needs.items()):
+    if not opens(channel, claims, asked):
         raise PermissionDeniedError(
             f"Your token does not open the channel {channel.name} with this {channel.filter_field}."
         )
     schema, table = channel.place
-    conditions = [f"{channel.filter_field}=eq.{own}", *_narrowed(channel, filters)]
-    return Grant(channel.name, _topic(channel, own), channel.event, schema, table, ",".join(conditions))
+    conditions = [f"{channel.filter_field}=eq.{asked}", *_narrowed(channel, filters)]
+    return Grant(channel.name, _topic(channel, asked), channel.event, schema, table, ",".join(conditions))
 
 
 def _narrowed(channel: DeclaredChannel, filters: Mapping[str, str]) -> Sequence[str]:
