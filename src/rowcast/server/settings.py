@@ -56,6 +56,9 @@ class ServerSettings(_Section):
         min_length=1,
         description="what this process does: gateway (HTTP and sockets), relay (events), delivery (webhooks and jobs)",
     )
+    workers: int = Field(
+        default=1, ge=1, le=64, description="processes that share the port; more than one use more cores for sockets"
+    )
     shutdown_grace_s: float = Field(
         default=10.0, ge=0, le=600, description="how long SIGTERM lets work in flight finish"
     )
