@@ -21,9 +21,11 @@ from rowcast.observe.status import StatusReader
 from rowcast.observe.watch import Watch
 from rowcast.outbox.table import EventTable
 from rowcast.realtime.authorize import Authorizer
+from rowcast.realtime.hub import Hub
 from rowcast.realtime.subscriptions_table import SubscriptionTable
-from rowcast.server.app import App
+from rowcast.server.app import App, worker_name
 from rowcast.server.keys import find_key
+from rowcast.server.routes_broadcast import BroadcastDesk, broadcast_routes, may_broadcast
 from rowcast.server.routes_dead_letters import dead_letter_routes
 from rowcast.server.routes_deliveries import delivery_routes
 from rowcast.server.routes_endpoints import endpoint_routes
@@ -31,6 +33,7 @@ from rowcast.server.routes_events import event_routes
 from rowcast.server.routes_health import health_routes
 from rowcast.server.routes_outbox import outbox_routes
 from rowcast.server.routes_realtime import realtime_routes, statistics_routes
+from rowcast.server.routes_tenants import TenantDesk, tenant_routes
 from rowcast.server.settings import Settings
 
 # Says at each restart of the database that each connection could not be restored; the rooms tell of that themselves.
@@ -99,7 +102,24 @@ def api_routes(app: App, *, health: Health, metrics: Metrics) -> Sequence[Routes
 def user_routes(app: App, *, authorizer: Authorizer) -> Sequence[Routes]:
     """Give the routes that are called with users' tokens instead of API keys."""
     table = SubscriptionTable(database=app.database)
-    return (realtime_routes(table=table, authorizer=authorizer, clock=app.clock, channels=app.channels),)
+    own = realtime_routes(table=table, authorizer=authorizer, clock=app.clock, channels=app.channels)
+    return own, *(_stock_routes(app, app.hub, authorizer) if app.hub is not None else ())
+
+
+def _stock_routes(app: App, hub: Hub, authorizer: Authorizer) -> Sequence[Routes]:
+    """Give what the stock server answers over HTTP beside its sockets."""
+    limits = hub.meters.limits
+    desk = BroadcastDesk(
+        publisher=hub,
+        authorizer=authorizer,
+        clock=app.clock,
+        may_write=may_broadcast(hub.outside),
+        events_per_s=limits.events_per_s,
+    )
+    tenants = TenantDesk(
+        database=app.database, authorizer=authorizer, clock=app.clock, limits=limits, node=worker_name()
+    )
+    return broadcast_routes(desk), tenant_routes(tenants)
 
 
 def health_watch(app: App, *, health: Health, metrics: Metrics) -> Watch:

@@ -44,3 +44,26 @@ select current_setting('server_version_num') as version,
        (select setting from pg_settings where name = 'max_slot_wal_keep_size') as slot_bytes,
        (select string_agg(slot_name, ', ') from pg_replication_slots where wal_status = 'lost' and database = current_database()) as lost_slots,
        clock_timestamp() as now;
+
+-- name: seen_tenants
+-- Tenants that have events, in the order of their names; it goes from one to the next by the index.
+with recursive seen (tenant_id) as (
+    (select e.tenant_id from rowcast.event e order by e.tenant_id limit 1)
+    union all
+    select (select e.tenant_id from rowcast.event e where e.tenant_id > s.tenant_id order by e.tenant_id limit 1)
+    from seen s where s.tenant_id is not null
+)
+select tenant_id from seen where tenant_id is not null limit :limit;
+
+-- name: is_tenant_seen
+-- Whether a tenant has events.
+select exists (select from rowcast.event where tenant_id = :tenant_id) as is_seen;
+
+-- name: is_relayed_now
+-- Whether any relay works on this database: a claim feed, or the reader of a replication slot.
+select exists (
+    select from pg_locks where locktype = 'advisory' and classid = :lock_class::integer::oid and objid = :live_lock::integer::oid
+      and objsubid = 2 and granted and database = (select oid from pg_database where datname = current_database())
+) or exists (
+    select from pg_replication_slots where active and database = current_database() and slot_name like 'rowcast%'
+) as is_relayed;

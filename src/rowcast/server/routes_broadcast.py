@@ -10,6 +10,7 @@ from rowcast.core.clock import Clock
 from rowcast.core.errors import InvalidInputError, LimitExceededError, RowcastError, StoreError
 from rowcast.core.telemetry import tell
 from rowcast.realtime.authorize import DEFAULT_TENANT, Authorizer, Claims, Refusal, named_by_service
+from rowcast.realtime.effects import MayWrite
 from rowcast.realtime.messages import Broadcast, Form, TopicKey
 from rowcast.realtime.tenant_topics import private_key
 from rowcast.server.broadcast_requests import Faults, Message, read_batch, read_single, single_target
@@ -22,8 +23,25 @@ _UNSUPPORTED = "Unsupported Media Type. Use application/json or application/octe
 _TOO_MANY = "You have exceeded your rate limit"
 _BATCH_TOO_BIG = "Too many messages to broadcast, please reduce the batch size"
 
-MayWrite = Callable[[Claims, TopicKey], Awaitable[bool]]
+MayBroadcast = Callable[[Claims, TopicKey], Awaitable[bool]]
 """Tells whether claims may broadcast on a private topic; default: denied."""
+
+
+class Asked(Protocol):
+    """Who knows what clients may do: the policies behind the hub."""
+
+    async def answer(self, question: MayWrite) -> object:
+        """Give True when it may."""
+        ...
+
+
+def may_broadcast(outside: Asked) -> MayBroadcast:
+    """Give the question to the policies: the same that a socket's first broadcast asks."""
+
+    async def may(claims: Claims, key: TopicKey) -> bool:
+        return await outside.answer(MayWrite(claims, key.topic, "broadcast")) is True
+
+    return may
 
 
 class Publisher(Protocol):
@@ -58,7 +76,13 @@ class BroadcastDesk:
     __slots__ = ("_authorizer", "_clock", "_may_write", "_publisher", "_rates")
 
     def __init__(
-        self, *, publisher: Publisher, authorizer: Authorizer, clock: Clock, may_write: MayWrite, events_per_s: float
+        self,
+        *,
+        publisher: Publisher,
+        authorizer: Authorizer,
+        clock: Clock,
+        may_write: MayBroadcast,
+        events_per_s: float,
     ) -> None:
         """Hand to `publisher` what tokens that `authorizer` takes may send; each tenant `events_per_s` on average."""
         self._publisher = publisher

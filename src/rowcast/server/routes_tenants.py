@@ -1,0 +1,122 @@
+"""HTTP of the stock server: is it there, and which tenants it has. Tenants are looked at only; the database has them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import Request, Response, Router, get
+
+from rowcast.core.clock import Clock
+from rowcast.core.errors import StoreError
+from rowcast.core.ids import TENANT_ID_PATTERN
+from rowcast.core.telemetry import tell
+from rowcast.outbox.shards import LIVE_LOCK, LOCK_CLASS
+from rowcast.realtime.authorize import DEFAULT_TENANT, Authorizer, Claims
+from rowcast.realtime.limits import RealtimeLimits
+from rowcast.store.pool import Database
+from rowcast.store.sql import load_queries
+
+_LISTED = 500
+_FAMILIES = ("/api", "/realtime/v1/api")
+_NOT_FOUND: Response[Mapping[str, object]] = Response({"error": "not found"}, status_code=404)
+
+
+class TenantDesk:
+    """Knows the tenants: the default one, and those that have events."""
+
+    __slots__ = ("_authorizer", "_clock", "_database", "_limits", "_node")
+
+    def __init__(
+        self, *, database: Database, authorizer: Authorizer, clock: Clock, limits: RealtimeLimits, node: str
+    ) -> None:
+        """Answer for this node."""
+        self._database = database
+        self._authorizer = authorizer
+        self._clock = clock
+        self._limits = limits
+        self._node = node
+
+    def is_service(self, request: Request[Any, Any, Any]) -> bool:
+        """Tell whether the caller brings a service's token that is bound to no tenant."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return False
+        found = self._authorizer.check(token.strip(), now=self._clock.now())
+        return isinstance(found, Claims) and found.is_service and found.tenant_id is None
+
+    async def tenants(self) -> list[str]:
+        """Give the default tenant and those that have events, 500 at most."""
+        rows = await self._database.fetch(load_queries("rowcast.server")["seen_tenants"], limit=_LISTED)
+        return list(dict.fromkeys([DEFAULT_TENANT, *(row["tenant_id"] for row in rows)]))
+
+    async def is_known(self, tenant_id: str) -> bool:
+        """Tell whether there is such a tenant."""
+        if tenant_id == DEFAULT_TENANT:
+            return True
+        if not TENANT_ID_PATTERN.match(tenant_id):
+            return False
+        row = await self._database.fetch_one(load_queries("rowcast.server")["is_tenant_seen"], tenant_id=tenant_id)
+        return bool(row and row["is_seen"])
+
+    def shown(self, tenant_id: str) -> dict[str, object]:
+        """Give a tenant as the stock server shows one. There are no secrets in it, and no connections."""
+        limits = self._limits
+        return {
+            "id": tenant_id, "external_id": tenant_id, "name": tenant_id,
+            "max_concurrent_users": limits.users, "max_events_per_second": limits.events_per_s,
+            "max_joins_per_second": limits.joins_per_s, "max_channels_per_client": limits.channels_per_socket,
+            "max_presence_events_per_second": limits.presences_per_s,
+            "max_payload_size_in_kb": limits.payload_bytes // 1000, "private_only": limits.is_private_only,
+            "suspend": False, "extensions": [],
+        }  # fmt: skip
+
+    async def health(self) -> dict[str, object]:
+        """Give how this node and its database are, as asked just now."""
+        is_connected = is_relayed = False
+        try:
+            row = await self._database.fetch_one(
+                load_queries("rowcast.server")["is_relayed_now"], lock_class=LOCK_CLASS, live_lock=LIVE_LOCK
+            )
+            is_connected, is_relayed = True, bool(row and row["is_relayed"])
+        except StoreError as error:
+            tell("http.health_failed", code=error.code)
+        return {
+            "healthy": is_connected and is_relayed, "db_connected": is_connected, "replication_connected": is_relayed,
+            "connected_cluster": 1, "region": None, "node": self._node,
+        }  # fmt: skip
+
+
+def tenant_routes(desk: TenantDesk) -> Router:
+    """Give the routes under both families of paths, and `/healthcheck`."""
+
+    @get("/ping", include_in_schema=False)
+    async def ping() -> dict[str, str]:
+        return {"message": "Success"}
+
+    @get("/tenants", include_in_schema=False)
+    async def list_tenants(request: Request[Any, Any, Any]) -> Response[Any]:
+        if not desk.is_service(request):
+            return _forbidden()
+        return Response({"data": [desk.shown(tenant_id) for tenant_id in await desk.tenants()]})
+
+    @get("/tenants/{tenant_id:str}", include_in_schema=False)
+    async def read_tenant(request: Request[Any, Any, Any], tenant_id: str) -> Response[Any]:
+        if not desk.is_service(request):
+            return _forbidden()
+        return Response({"data": desk.shown(tenant_id)}) if await desk.is_known(tenant_id) else _NOT_FOUND
+
+    @get("/tenants/{tenant_id:str}/health", include_in_schema=False)
+    async def read_health(request: Request[Any, Any, Any], tenant_id: str) -> Response[Any]:
+        if not desk.is_service(request):
+            return _forbidden()
+        return Response({"data": await desk.health()}) if await desk.is_known(tenant_id) else _NOT_FOUND
+
+    @get("/healthcheck", include_in_schema=False, media_type="text/plain")
+    async def healthcheck() -> str:
+        return "ok"
+
+    handlers = [ping, list_tenants, read_tenant, read_health]
+    return Router("/", route_handlers=[healthcheck, *(Router(family, route_handlers=handlers) for family in _FAMILIES)])
+
+
+def _forbidden() -> Response[bytes]:
+    return Response(b"", status_code=403)
