@@ -63,6 +63,9 @@ SPECS = (
     Spec("relay.batch_settled", "rowcast_events_failed", "counter", "Events not routed yet.", ("feed",), "failed"),
     Spec("relay.batch_settled", "rowcast_events_skipped", "counter", "Events settled before.", ("feed",), "skipped"),
     Spec("relay.batch_settled", "rowcast_deliveries_added", "counter", "Deliveries owed.", ("feed",), "deliveries"),
+    Spec("changes.measured", "rowcast_changes_lag_seconds", "histogram", "Age of the row read last.", (), "lag_s"),
+    Spec("changes.told", "rowcast_changes_rows", "counter", "Changed rows that were looked at.", (), "rows"),
+    Spec("changes.gap", "rowcast_changes_gaps", "counter", "Stretches in which changes may be missing."),
     Spec("broadcast.sent", "rowcast_frames_sent", "counter", "Frames handed to the hub's sockets.", (), "frames"),
 )
 

@@ -5,7 +5,7 @@ import random
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,7 @@ from rowcast.outbox.options import RelayOptions
 from rowcast.outbox.relay import DELIVERY_DUE, Relay
 from rowcast.realtime.asking import Outside
 from rowcast.realtime.audit_writer import ActivityWriter
+from rowcast.realtime.changes import Changes
 from rowcast.realtime.database_messages import DatabaseMessages
 from rowcast.realtime.hub import Hub
 from rowcast.realtime.recover import DurableLog
@@ -53,6 +54,7 @@ from rowcast.server.feed_choice import is_log_streamed
 from rowcast.server.plugins import options_of
 from rowcast.server.policy import egress_policy
 from rowcast.server.recovery import channel_log
+from rowcast.server.row_changes import ChangesPlan, row_changes
 from rowcast.server.settings import Settings
 from rowcast.store.pool import Database, PoolSettings, open_database
 from rowcast.webhooks.sink import WebhookSink
@@ -189,7 +191,14 @@ class _Build:
         database = await stack.enter_async_context(open_database(self.dsn, pool))
         limits = PolicyLimits(at_once=asked.connections)
         policies = channel_policies(channels, self.settings.owner, database=database, limits=limits)
-        return Hub(bus=self.bus, clock=self.clock, outside=Outside(policies=policies))
+        changes = await stack.enter_async_context(self._row_changes(database))
+        return Hub(bus=self.bus, clock=self.clock, outside=Outside(policies=policies, changes=changes))
+
+    def _row_changes(self, policies: Database) -> AbstractAsyncContextManager[Changes | None]:
+        asked, lease_s = self.settings.realtime, self.settings.relay.lease_s
+        plan = ChangesPlan(asked.changes, asked.changes_deletes, lease_s, os.urandom(8).hex())
+        places = {"database": self.database, "policies": policies}
+        return row_changes(plan, dsn=self.dsn, bus=self.bus, clock=self.clock, **places)
 
     def _messages(self, feed: Feed) -> MessageFeed:
         """Give what reads the messages of the database where the log does not tell them."""
