@@ -20,6 +20,7 @@ from rowcast.realtime.handshake import (
     refused,
 )
 from rowcast.realtime.hub import Hub
+from rowcast.realtime.limits import Meter
 from rowcast.realtime.protocol import VERSIONS
 from rowcast.realtime.session import Session
 from rowcast.realtime.websocket import SocketLimits, SocketProtocol
@@ -176,8 +177,9 @@ class Sniffer(asyncio.Protocol):
     def _start(self, upgrade: Upgrade, claims: Claims, rest: bytes) -> None:
         hub = self._gateway.hub
         meter, user = hub.meters.of(claims.tenant_id or DEFAULT_TENANT), subject_of(claims)
-        if not meter.connect(user):
-            self._refuse(_TOO_MANY_USERS, delay_s=self._gateway.limits.refusal_delay_s)
+        too_many = self._count(meter, user)
+        if too_many is not None:
+            self._refuse(too_many, delay_s=self._gateway.limits.refusal_delay_s)
             return
         self._is_answered = True
         hub.remove(self)
@@ -186,6 +188,12 @@ class Sniffer(asyncio.Protocol):
         self._transport.write(accepted(upgrade))
         tell("socket.opened", version=version)
         SocketProtocol(hub, session, version=version, limits=self._gateway.limits.socket).attach(self._transport, rest)
+
+    def _count(self, meter: Meter, user: str | None) -> Refused | None:
+        """Count a socket, or give why it is one too many."""
+        if not meter.may_join(self._gateway.hub.clock.now().timestamp()):
+            return _TOO_MANY_JOINS
+        return None if meter.connect(user) else _TOO_MANY_USERS
 
     def _refuse(self, refusal: Refused, *, delay_s: float) -> None:
         """Answer and end; after a wait, so that a client with a bad token does not try a thousand times a second."""

@@ -44,6 +44,14 @@ class Bucket:
 
     def take(self, now_s: float) -> bool:
         """Take one token; False when there is none."""
+        if not self.has_one(now_s):
+            return False
+        if self.rate_per_s:
+            self.tokens -= 1
+        return True
+
+    def has_one(self, now_s: float) -> bool:
+        """Tell whether there is a token."""
         if not self.rate_per_s:
             return True
         if self.tokens < 0:
@@ -51,10 +59,7 @@ class Bucket:
         # A clock that steps back fills nothing.
         self.tokens = min(self.capacity, self.tokens + max(0.0, now_s - self.filled_at_s) * self.rate_per_s)
         self.filled_at_s = now_s
-        if self.tokens < 1:
-            return False
-        self.tokens -= 1
-        return True
+        return self.tokens >= 1
 
 
 @dataclass(slots=True)
@@ -114,6 +119,10 @@ class Meter:
             self.connections[user] -= 1
             if not self.connections[user]:
                 del self.connections[user]
+
+    def may_join(self, now_s: float) -> bool:
+        """Tell whether one more join would be taken."""
+        return self._joins.has_one(now_s)
 
     def join(self, now_s: float) -> bool:
         """Count a join; False when there are too many a second."""

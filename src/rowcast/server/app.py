@@ -56,6 +56,7 @@ from rowcast.server.policy import egress_policy
 from rowcast.server.recovery import channel_log
 from rowcast.server.row_changes import ChangesPlan, row_changes
 from rowcast.server.settings import Settings
+from rowcast.server.socket_limits import hub_limits, tenant_limits
 from rowcast.store.pool import Database, PoolSettings, open_database
 from rowcast.webhooks.sink import WebhookSink
 from rowcast.webhooks.table import EndpointTable
@@ -192,7 +193,13 @@ class _Build:
         limits = PolicyLimits(at_once=asked.connections)
         policies = channel_policies(channels, self.settings.owner, database=database, limits=limits)
         changes = await stack.enter_async_context(self._row_changes(database))
-        return Hub(bus=self.bus, clock=self.clock, outside=Outside(policies=policies, changes=changes))
+        return Hub(
+            bus=self.bus,
+            clock=self.clock,
+            limits=hub_limits(self.settings.limits),
+            outside=Outside(policies=policies, changes=changes),
+            tenant_limits=tenant_limits(self.settings.limits),
+        )
 
     def _row_changes(self, policies: Database) -> AbstractAsyncContextManager[Changes | None]:
         asked, lease_s = self.settings.realtime, self.settings.relay.lease_s

@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 
+from rowcast.realtime.authorize import sign_token
 from rowcast.realtime.gateway import GatewayLimits
+from rowcast.realtime.limits import RealtimeLimits
 from rowcast.server.web import HttpProtocols
 from rowcast.testing.fake_clock import FakeClock
-from tests.protocol.raw_socket import RawSocket, raw_connection, request
-from tests.protocol.socket_server import QUICK, SocketServer, serving, token
+from tests.protocol.raw_socket import RawSocket, raw_connection, raw_socket, request
+from tests.protocol.socket_server import QUICK, SECRET, SocketServer, serving, token
 
 SOCKET = "/realtime/v1/websocket"
 Message = MutableMapping[str, Any]
@@ -178,3 +180,44 @@ async def test_a_page_that_is_not_welcome_opens_no_socket() -> None:
                 await client.write(request(f"{SOCKET}?apikey={token()}", extra=extra))
                 async with asyncio.timeout(10):
                     assert (await client.reader.readline()).split(b" ")[1] == status
+
+
+@asynccontextmanager
+async def asking(server: SocketServer, who: str) -> AsyncIterator[bytes]:
+    """Ask for a socket, keep it for the time of a block, and give the whole answer."""
+    async with raw_connection(server.port) as client:
+        head = await client.upgrade(f"/socket/websocket?apikey={who}")
+        yield head if head.startswith(b"HTTP/1.1 101") else head + await client.rest()
+
+
+async def test_a_socket_over_the_limit_of_its_tenant_or_of_its_user_is_refused_and_another_tenant_is_not() -> None:
+    ann = sign_token({"role": "authenticated", "tenant_id": "acme", "sub": "ann", "exp": 10**11}, SECRET)
+    whose = (ann, ann, token(), token(), token(tenant_id="globex"))
+    async with (
+        serving(tenant_limits=RealtimeLimits(users=2, connections_per_user=1)) as server,
+        AsyncExitStack() as sockets,
+    ):
+        answers = [await sockets.enter_async_context(asking(server, who)) for who in whose]
+
+        assert [answer.split(b" ")[1] for answer in answers] == [b"101", b"429", b"101", b"429", b"101"]
+        assert answers[1].endswith(b'{"error":"Too many connected users"}')
+
+
+async def test_a_socket_that_is_gone_makes_room_for_another() -> None:
+    async with serving(tenant_limits=RealtimeLimits(users=1)) as server:
+        async with raw_socket(server.port, token()):
+            pass
+        await server.until(lambda hub: hub.connections == 0)
+        async with asking(server, token()) as answer:
+            assert answer.startswith(b"HTTP/1.1 101")
+
+
+async def test_no_socket_is_opened_while_there_are_too_many_joins() -> None:
+    async with (
+        serving(tenant_limits=RealtimeLimits(joins_per_s=0.1)) as server,
+        raw_socket(server.port, token()) as client,
+    ):
+        await client.join("r")
+        async with asking(server, token()) as answer:
+            assert answer.startswith(b"HTTP/1.1 429 ")
+            assert answer.endswith(b'{"error":"Too many joins per second"}')

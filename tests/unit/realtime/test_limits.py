@@ -70,6 +70,14 @@ def test_joins_events_and_presences_have_a_bucket_each() -> None:
     ]
 
 
+def test_asking_whether_a_join_would_be_taken_takes_nothing() -> None:
+    meter = Meter(RealtimeLimits(joins_per_s=0.1))
+
+    assert [meter.may_join(0.0) for _ in range(3)] == [True] * 3
+    assert meter.join(0.0)
+    assert not meter.may_join(0.0)
+
+
 def test_every_tenant_has_its_own_meter_and_an_idle_one_is_forgotten() -> None:
     meters = Meters(RealtimeLimits(users=1))
     acme = meters.of("acme")

@@ -1,0 +1,30 @@
+"""The limits of sockets come from the settings."""
+
+from rowcast.realtime.limits import RealtimeLimits
+from rowcast.server.settings import LimitSettings
+from rowcast.server.socket_limits import hub_limits, tenant_limits
+
+
+def test_the_defaults_of_the_settings_are_those_of_the_sockets() -> None:
+    assert tenant_limits(LimitSettings()) == RealtimeLimits(presence_bytes=64_500)
+    assert hub_limits(LimitSettings()).presence.grace_s == 5.0
+
+
+def test_every_setting_arrives() -> None:
+    asked = LimitSettings(
+        users=1,
+        connections_per_user=2,
+        joins_per_s=3,
+        events_per_s=4,
+        presences_per_s=5,
+        channels_per_socket=6,
+        payload_kb=7,
+        presence_calls=8,
+        presence_window_s=9,
+        presence_kb=10,
+        presence_grace_s=11,
+        private_only=True,
+    )
+
+    assert tenant_limits(asked) == RealtimeLimits(1, 2, 3.0, 4.0, 5.0, 6, 8, 9.0, 7_500, 10_500, True)
+    assert hub_limits(asked).presence.grace_s == 11
