@@ -47,6 +47,15 @@ const commands = {
     const body = bytes ? new Uint8Array(bytes).buffer : payload;
     print({ name, sent: await channels[name].send({ type: "broadcast", event, payload: body }) });
   },
+  // A channel that is never joined: what is sent there goes over HTTP.
+  make: ({ name, config }) => {
+    channels[name] = client.channel(name, { config });
+  },
+  httpSend: async ({ name, event, payload, bytes }) => {
+    const body = bytes ? new Uint8Array(bytes).buffer : payload;
+    const answer = channels[name].httpSend(event, body);
+    print({ name, httpSent: await answer.catch((error) => ({ success: false, error: error.message })) });
+  },
   leave: async ({ name }) => print({ name, left: await channels[name].unsubscribe() }),
   heartbeat: () => client.sendHeartbeat(),
   raw: ({ text }) => socket.send(text),
