@@ -46,6 +46,7 @@ from rowcast.realtime.recover import DurableLog
 from rowcast.realtime.row_policies import PolicyLimits
 from rowcast.realtime.sink import RealtimeSink
 from rowcast.realtime.subscriptions import DeclaredChannel
+from rowcast.realtime.subscriptions_policy import DeclaredChannelPolicy
 from rowcast.router.router import Router
 from rowcast.router.rule import built_in_rules
 from rowcast.server.channel_policies import channel_policies
@@ -151,7 +152,7 @@ class _Build:
             ledger=ledger,
             endpoints=endpoints,
             router=router,
-            hub=await self._hub(stack, options["channels"]) if "gateway" in roles else None,
+            hub=await self._hub(stack, options) if "gateway" in roles else None,
             relay=self._relay(router, feed) if feed else None,
             archive=self._archive() if feed else None,
             messages=self._messages(feed) if feed else None,
@@ -186,12 +187,14 @@ class _Build:
             return feed
         return self._claim_feed()
 
-    async def _hub(self, stack: AsyncExitStack, channels: Sequence[object]) -> Hub:
+    async def _hub(self, stack: AsyncExitStack, options: Mapping[str, tuple[Any, ...]]) -> Hub:
         asked = self.settings.policies
         pool = PoolSettings(max_size=asked.connections, timeout_s=asked.timeout_s, application_name="rowcast policies")
         database = await stack.enter_async_context(open_database(self.dsn, pool))
         limits = PolicyLimits(at_once=asked.connections)
-        policies = channel_policies(channels, self.settings.owner, database=database, limits=limits)
+        others = channel_policies(options["channels"], self.settings.owner, database=database, limits=limits)
+        declared = declared_channels(self.settings.channel, options["subscriptions"])
+        policies = (DeclaredChannelPolicy(declared), *others)
         changes = await stack.enter_async_context(self._row_changes(database))
         return Hub(
             bus=self.bus,
