@@ -1,5 +1,6 @@
 """What a browser asks of realtime over HTTP: validated, limited, about its own user only, and never a 500."""
 
+import asyncio
 import time
 from typing import Any
 from uuid import uuid4
@@ -9,6 +10,7 @@ import pytest
 from rowcast.realtime.authorize import sign_token
 from rowcast.realtime.subscriptions import DeclaredChannel
 from tests.integration.server.running import JWT_SECRET, Running, assert_problem, running
+from tests.protocol.raw_socket import raw_socket
 
 SUPPLIER = "11111111-1111-4111-8111-111111111111"
 OTHER = "11111111-1111-4111-8111-111111111112"
@@ -160,3 +162,35 @@ async def test_a_tenants_figures_need_a_key_with_the_scope(api: Running) -> None
 
 def test_a_channel_in_python_is_the_same_as_one_in_the_file() -> None:
     assert DeclaredChannel(name="orders", table="orders", filter_field="customer", value_type="text").name == "orders"
+
+
+async def test_a_browser_joins_what_it_subscribed_to_and_its_status_is_what_its_socket_does(dsn: str) -> None:
+    async with running(dsn, channel=CHANNELS) as api:
+        headers = user(customer=7)
+        body = {"channels": ["orders"], "filters": {"customer": "7"}}
+        made = (await api.client.post("/api/realtime/subscribe", json=body, headers=headers)).json()
+        (granted,) = made["subscriptions"]
+        token = headers["authorization"].removeprefix("Bearer ")
+        async with raw_socket(api.port, token) as client:
+            joined = await client.join(granted["topic"], private=True)
+            refused = await client.join("orders:8", ref="2", private=True)
+            while_joined = await status_until(api, headers, is_connected=True)
+            kept = (await api.client.get("/api/realtime/status", headers=user("bob", customer=7))).json()
+        after = await status_until(api, headers, is_connected=False)
+
+    assert joined["status"] == "ok"
+    assert "You do not have permissions to read from this Channel topic: orders:8" in refused["response"]["reason"]
+    assert (while_joined["activeConnections"], while_joined["activeChannels"]) == (1, 1)
+    assert while_joined["channels"][0]["channelId"] == granted["channelId"]
+    assert kept["channels"] == []
+    assert after["channels"] == []
+
+
+async def status_until(api: Running, headers: dict[str, str], *, is_connected: bool) -> dict[str, Any]:
+    """Give the status as soon as the record says so: it is written once a second."""
+    async with asyncio.timeout(15):
+        while True:
+            status: dict[str, Any] = (await api.client.get("/api/realtime/status", headers=headers)).json()
+            if status["connected"] is is_connected:
+                return status
+            await asyncio.sleep(0.05)
