@@ -34,10 +34,16 @@ const shown = (message) =>
 
 const commands = {
   connect: () => client.connect(),
-  join: ({ name, config, token }) => {
+  join: ({ name, config, token, presence }) => {
     if (token) client.setAuth(token);
     const channel = client.channel(name, { config });
     channels[name] = channel;
+    if (presence) {
+      const told = (kind) => ({ key, newPresences, leftPresences, currentPresences }) =>
+        print({ name, presence: kind, key, moved: newPresences ?? leftPresences, current: currentPresences });
+      channel.on("presence", { event: "join" }, told("join")).on("presence", { event: "leave" }, told("leave"));
+      channel.on("presence", { event: "sync" }, () => print({ name, presence: "sync", state: channel.presenceState() }));
+    }
     channel
       .on("broadcast", { event: "*" }, (message) => print({ name, message: shown(message) }))
       .on("system", {}, (system) => print({ name, system }))
@@ -56,8 +62,11 @@ const commands = {
     const answer = channels[name].httpSend(event, body);
     print({ name, httpSent: await answer.catch((error) => ({ success: false, error: error.message })) });
   },
+  track: async ({ name, payload }) => print({ name, tracked: await channels[name].track(payload) }),
+  untrack: async ({ name }) => print({ name, untracked: await channels[name].untrack() }),
   leave: async ({ name }) => print({ name, left: await channels[name].unsubscribe() }),
   heartbeat: () => client.sendHeartbeat(),
+  abort: () => socket.terminate(),
   raw: ({ text }) => socket.send(text),
   authorize: ({ token }) => client.setAuth(token),
 };

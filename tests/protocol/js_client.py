@@ -69,6 +69,15 @@ class JsClient:
         await self.say("join", name=name, config=config, token=token)
         return await self.fact(lambda fact: fact.get("name") == name and fact.get("status") in _JOIN_ENDS)
 
+    async def watch(self, name: str, **config: object) -> dict[str, Any]:
+        """Join a channel with its presences and give what the subscription came to."""
+        await self.say("join", name=name, config=config, presence=True)
+        return await self.fact(lambda fact: fact.get("name") == name and fact.get("status") in _JOIN_ENDS)
+
+    async def presence(self, name: str, kind: str) -> dict[str, Any]:
+        """Give the next `join`, `leave` or `sync` of a channel."""
+        return await self.fact(lambda fact: fact.get("name") == name and fact.get("presence") == kind)
+
     async def message(self, name: str) -> dict[str, Any]:
         """Give the next broadcast on a channel."""
         found = await self.fact(lambda fact: fact.get("name") == name and "message" in fact)
