@@ -20,7 +20,7 @@ class Apart(MemoryBus):
 
     async def publish(self, subject: str, messages: Sequence[bytes]) -> None:
         await super().publish(subject, messages)
-        raise StoreUnavailableError
+        raise StoreUnavailableError("away")
 
 
 async def new_worker(exchange: WorkerExchange) -> WorkerBus:

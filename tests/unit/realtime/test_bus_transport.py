@@ -1,0 +1,31 @@
+"""The built-in server as a transport."""
+
+from collections.abc import Sequence
+
+from rowcast.bus.memory import MemoryBus
+from rowcast.core.errors import StoreUnavailableError
+from rowcast.core.outcome import Delivered, Retry
+from rowcast.realtime.bus_transport import BusTransport
+from rowcast.realtime.hub import SUBJECT
+from rowcast.realtime.messages import Broadcast, pack_broadcast
+
+ROOM = Broadcast("acme", True, "room", "said", b"{}")
+
+
+class Apart(MemoryBus):
+    async def publish(self, subject: str, messages: Sequence[bytes]) -> None:
+        raise StoreUnavailableError("away")
+
+
+async def test_broadcasts_reach_the_bus_in_order() -> None:
+    heard: list[bytes] = []
+    bus = MemoryBus()
+    bus.subscribe(SUBJECT, heard.append)
+
+    assert await BusTransport(bus=bus).send("e1", [ROOM, ROOM]) == Delivered()
+
+    assert heard == [pack_broadcast(ROOM)] * 2
+
+
+async def test_nodes_that_cannot_be_told_are_a_reason_to_try_again() -> None:
+    assert await BusTransport(bus=Apart()).send("e1", [ROOM]) == Retry("bus_unavailable")
