@@ -56,7 +56,7 @@ class SocketChannels:
                 self._subscribe(effect)
             case Unsubscribe(key):
                 ear = self._ears.pop(key, None) if self._ears else None
-                self._hub.unsubscribe(key, self._socket, ear)
+                self._hub.unsubscribe(key, self._socket, *((ear,) if ear else ()))
             case Release(key, join_ref, missed):
                 if self._ears and key in self._ears:
                     self._ears[key].release(missed, join_ref)

@@ -7,7 +7,7 @@ write for all frames that came meanwhile, and after every few writes the loop ma
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 import msgspec
 
@@ -70,6 +70,12 @@ class Subscribers:
     listeners: dict[Listener, None] | None = None
     waiting: deque[Broadcast] = field(default_factory=deque)
     is_running: bool = False
+
+    def forget(self, whoever: Receiver | Listener) -> None:
+        """Let one hear nothing more."""
+        self.receivers.pop(cast(Receiver, whoever), None)
+        if self.listeners is not None:
+            self.listeners.pop(cast(Listener, whoever), None)
     told: int = 0
 
 

@@ -191,14 +191,13 @@ class Hub:
             found.listeners = {}
         found.listeners[listener] = None
 
-    def unsubscribe(self, key: TopicKey, receiver: Receiver, listener: Listener | None = None) -> None:
-        """Let them hear the topic no longer."""
+    def unsubscribe(self, key: TopicKey, *whoever: Receiver | Listener) -> None:
+        """Let them hear the topic no longer; a stranger is ignored."""
         found = self._topics.get(key)
         if found is None:
             return
-        found.receivers.pop(receiver, None)
-        if listener is not None and found.listeners is not None:
-            found.listeners.pop(listener, None)
+        for one in whoever:
+            found.forget(one)
         if not found.receivers and not found.listeners:
             del self._topics[key]
             self.on_topic(key, False)
