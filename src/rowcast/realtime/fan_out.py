@@ -70,6 +70,7 @@ class Subscribers:
     listeners: dict[Listener, None] | None = None
     waiting: deque[Broadcast] = field(default_factory=deque)
     is_running: bool = False
+    told: int = 0
 
     def forget(self, whoever: Receiver | Listener) -> None:
         """Let one hear nothing more."""
