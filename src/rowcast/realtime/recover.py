@@ -101,6 +101,29 @@ class DurableLog:
         found = merged(events_again(reversed(events), key, self._told), messages_again(reversed(messages), key))
         return tuple(found[-limit:])
 
+    async def watch(self, key: TopicKey, stream: str, *, place: Position | None, away_s: float = 0.0) -> Missed | None:
+        """Begin to know how far a stream of this process has come; give what it missed since `place`, if it has one.
+
+        Raises:
+            StoreError: The database cannot be asked now.
+        """
+        begin = place or _position(await self._store.bounds())
+        cursor = self._keep(_Name(key, stream), Cursor.at(begin))
+        cursor.is_kept, cursor.heard_at_s = False, self._clock.monotonic_s()
+        if place is None:
+            await self._leave_out_earlier(key, cursor)
+            return None
+        return await self._missed(key, place, is_in_time=away_s <= self._limits.away_s)
+
+    def unwatch(self, key: TopicKey, stream: str) -> None:
+        """Forget a stream that has ended."""
+        self._cursors.pop(_Name(key, stream), None)
+
+    def place(self, key: TopicKey, stream: str) -> Position | None:
+        """Give the place below which a session or a stream has everything; None for one that is not here."""
+        cursor = self._cursors.get(_Name(key, stream))
+        return None if cursor is None else Position(cursor.events.number, cursor.messages.number)
+
     def sent(self, key: TopicKey, session: str, broadcast_id: str) -> None:
         """Take note that the broadcast with this `meta.id` was written to the session's socket."""
         name = _Name(key, session)
@@ -114,11 +137,6 @@ class DurableLog:
         if cursor is not None:
             cursor.acknowledge(broadcast_id)
             cursor.heard_at_s = self._clock.monotonic_s()
-
-    def position(self, key: TopicKey, session: str) -> int | None:
-        """Give the number below which a session has received everything; None for one that is not here."""
-        cursor = self._cursors.get(_Name(key, session))
-        return None if cursor is None else cursor.events.number
 
     async def run(self) -> None:
         """Keep the cursors about once a second until cancelled; then once more."""
@@ -220,7 +238,7 @@ class DurableLog:
         due = [
             (name, cursor)
             for name, cursor in self._cursors.items()
-            if cursor.is_changed or now_s - cursor.written_at_s >= self._limits.rewrite_s
+            if cursor.is_kept and (cursor.is_changed or now_s - cursor.written_at_s >= self._limits.rewrite_s)
         ]
         step = self._limits.written_per_step
         for start in range(0, len(due), step):

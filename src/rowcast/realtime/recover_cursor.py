@@ -42,13 +42,17 @@ class Mark:
 
 @dataclass(slots=True)
 class Cursor:
-    """One session on one topic. `in_flight` was written to the socket, oldest first, and not acknowledged yet."""
+    """One session on one topic. `in_flight` was written to the socket, oldest first, and not acknowledged yet.
+
+    One that is not `is_kept` lives in this process only: its client says itself where it stands when it comes back.
+    """
 
     events: Mark
     messages: Mark
     received: dict[str, None] = field(default_factory=dict)
     in_flight: dict[str, None] = field(default_factory=dict)
     is_changed: bool = False
+    is_kept: bool = True
     heard_at_s: float = 0.0
     written_at_s: float = 0.0
 

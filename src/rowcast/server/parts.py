@@ -33,6 +33,7 @@ from rowcast.server.routes_events import event_routes
 from rowcast.server.routes_health import health_routes
 from rowcast.server.routes_outbox import outbox_routes
 from rowcast.server.routes_realtime import realtime_routes, statistics_routes
+from rowcast.server.routes_sse import StreamDesk, sse_routes
 from rowcast.server.routes_tenants import TenantDesk, tenant_routes
 from rowcast.server.settings import Settings
 
@@ -119,7 +120,8 @@ def _stock_routes(app: App, hub: Hub, authorizer: Authorizer) -> Sequence[Routes
     tenants = TenantDesk(
         database=app.database, authorizer=authorizer, clock=app.clock, limits=limits, node=worker_name()
     )
-    return broadcast_routes(desk), tenant_routes(tenants)
+    streams = StreamDesk(hub=hub, authorizer=authorizer, log=app.channel_log)
+    return broadcast_routes(desk), sse_routes(streams), tenant_routes(tenants)
 
 
 def health_watch(app: App, *, health: Health, metrics: Metrics) -> Watch:

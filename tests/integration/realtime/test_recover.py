@@ -15,6 +15,7 @@ from rowcast.core.errors import StoreError
 from rowcast.realtime.channel_log import Missed
 from rowcast.realtime.messages import Broadcast, TopicKey
 from rowcast.realtime.recover import DurableLog, RecoverLimits
+from rowcast.realtime.recover_cursor import Position
 from rowcast.realtime.sink import event_broadcasts
 from rowcast.store.pool import Database, Session
 from rowcast.store.sql import parse_query
@@ -186,7 +187,9 @@ async def test_a_dead_event_was_never_told_and_holds_nobody_up(database: Databas
     assert ids(await log.recover(KEY, "s")) == []
     assert kept is not None
     assert bound is not None
-    assert log.position(KEY, "s") == bound["low_seq"]
+    place = log.place(KEY, "s")
+    assert place is not None
+    assert place.from_seq == bound["low_seq"]
 
 
 async def test_more_than_can_be_told_again_gives_the_newest_and_says_so(database: Database) -> None:
@@ -434,3 +437,30 @@ async def test_a_database_that_is_away_holds_nothing_up_and_the_cursors_are_kept
         running.cancel()
 
     assert ids(await log_on(database).recover(KEY, "s")) == made[1:]
+
+
+async def test_a_stream_knows_its_place_and_goes_on_from_there_on_another_node(database: Database) -> None:
+    log = log_on(database)
+    await emit(database)
+    await database.execute(SETTLE, status="published")
+    assert await log.watch(KEY, "stream", place=None) is None
+    made = await emit(database, count=3)
+    for name in made[:2]:
+        log.sent(KEY, "stream", name)
+        log.acknowledged(KEY, "stream", name)
+    await settle(database)
+    await log.flush()
+    place = log.place(KEY, "stream")
+    log.unwatch(KEY, "stream")
+
+    assert place is not None
+    assert ids(await log_on(database).watch(KEY, "again", place=place)) == made[2:]
+    assert log.place(KEY, "stream") is None
+    assert (await database.fetch_one(COUNT) or {})["found"] == 0
+
+
+async def test_a_stream_that_was_away_too_long_is_told(database: Database) -> None:
+    log = log_on(database)
+    missed = await log.watch(KEY, "stream", place=Position(1), away_s=90_000.0)
+
+    assert missed == Missed((), is_whole=False)

@@ -82,6 +82,13 @@ def who(found: Claims | Refusal) -> Claims | Refusal:
     return msgspec.structs.replace(found, document=b"{}") if isinstance(found, Claims) else found
 
 
+def test_a_seal_proves_who_wrote_a_text() -> None:
+    ours, theirs = Authorizer(secret=SECRET), Authorizer(secret="another secret, which is 32 bytes long")
+
+    assert ours.seal("a") == Authorizer(secret=SECRET).seal("a")
+    assert len({ours.seal("a"), ours.seal("b"), theirs.seal("a")}) == 3
+
+
 def test_the_audience_of_stock_tokens_is_not_looked_at() -> None:
     assert isinstance(check(signed(payload(aud="authenticated", iss="supabase", sub="u"))), Claims)
 
