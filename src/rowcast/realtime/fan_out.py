@@ -77,7 +77,6 @@ class Subscribers:
         self.receivers.pop(cast(Receiver, whoever), None)
         if self.listeners is not None:
             self.listeners.pop(cast(Listener, whoever), None)
-    told: int = 0
 
 
 @dataclass(slots=True, eq=False)
