@@ -98,7 +98,7 @@ class Ear:
             if broadcast.sender and broadcast.sender == self._writer.number:
                 continue
             name = broadcast_id(broadcast)
-            if not data or (name and name in self._known):
+            if self._is_nothing(name, data) or (name and name in self._known):
                 continue
             if self._is_held or self._kept:
                 self._keep(name, data)
@@ -113,9 +113,9 @@ class Ear:
         self._is_held = False
         for name, broadcast in zip(names, missed, strict=True):
             found = encode_replayed(broadcast, join_ref, self.version)
-            if found is not None:
-                is_binary, payload = found
-                self._kept.append((name, encode_message(BINARY if is_binary else TEXT, payload)))
+            data = b"" if found is None else encode_message(BINARY if found[0] else TEXT, found[1])
+            if not self._is_nothing(name, data):
+                self._kept.append((name, data))
         self._kept.extend((name, data) for name, data in held if not name or name not in self._known)
         self._bytes = sum(len(data) for _, data in self._kept)
         self.pump()
@@ -134,8 +134,13 @@ class Ear:
             # Cut, not dropped: the client comes back and gets what it has missed.
             self._writer.cut("slow")
 
+    def _is_nothing(self, name: str, data: bytes) -> bool:
+        """Tell whether there is nothing to do. What this version cannot show must count as arrived for a session."""
+        return not data and not (name and self.session is not None)
+
     def _write(self, name: str, data: bytes) -> None:
-        self._writer.write_shared(data)
+        if data:
+            self._writer.write_shared(data)
         if name and self.session is not None:
             self._writer.note_sent(self, name)
 

@@ -118,6 +118,18 @@ def test_what_a_version_cannot_show_is_passed_over() -> None:
     assert names(writer) == ["2"]
 
 
+def test_what_a_version_cannot_show_counts_as_sent_for_a_session() -> None:
+    """Otherwise it would be told again at every join, and hold up the cursor of the session for good."""
+    writer = Writer()
+    writer.version = 1
+    ear = Ear(writer, KEY, "s")
+    ear.release([told("1", form="binary"), told("2")], "9")
+    hear(ear, told("3", form="binary"))
+
+    assert writer.sent == ["1", "2", "3"]
+    assert len(writer.written) == 1
+
+
 def test_the_id_of_a_broadcast_is_in_its_meta() -> None:
     assert broadcast_id(told("x")) == "x"
     assert broadcast_id(told("")) == ""
