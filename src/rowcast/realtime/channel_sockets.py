@@ -151,6 +151,7 @@ class SocketChannels:
         self._ping()
 
     def _ping(self) -> None:
-        payload = self._arrivals.ping() if self._arrivals is not None else None
+        # Without an ear the channels have left, or the socket is gone.
+        payload = self._arrivals.ping() if self._arrivals is not None and self._ears else None
         if payload is not None:
             self._socket.write_shared(encode_message(PING, payload))

@@ -100,7 +100,7 @@ class Ear:
             name = broadcast_id(broadcast)
             if self._is_nothing(name, data) or (name and name in self._known):
                 continue
-            if self._is_held or self._kept:
+            if self._is_held or self._kept or self._writer.is_stalled:
                 self._keep(name, data)
             else:
                 self._write(name, data)
@@ -119,6 +119,11 @@ class Ear:
         self._kept.extend((name, data) for name, data in held if not name or name not in self._known)
         self._bytes = sum(len(data) for _, data in self._kept)
         self.pump()
+
+    def end(self, reason: str) -> None:
+        """End the connection, unless something waits here that explains what has not arrived."""
+        if not self._is_held and not self._kept:
+            self._writer.cut(reason)
 
     def pump(self) -> None:
         """Write what waits, as long as the client reads."""

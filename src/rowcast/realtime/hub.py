@@ -17,7 +17,7 @@ from rowcast.realtime import replies
 from rowcast.realtime.asking import Outside
 from rowcast.realtime.audit import ActivityLog
 from rowcast.realtime.channel_policy import Fault
-from rowcast.realtime.ear import ChangeFrames, ChannelChanges
+from rowcast.realtime.ear import ChangeFrames, ChannelChanges, Ear
 from rowcast.realtime.effects import Answer, Follow, Followed, MayRead, MayWrite, Recall
 from rowcast.realtime.fan_out import BROADCASTS, PRESENCES, FanOut, FanOutLimits, Listener, Receiver, Subscribers
 from rowcast.realtime.frames import RESTART
@@ -101,6 +101,7 @@ class Hub:
         self._numbers = itertools.count((node << 32) + 1)
         self._is_open = False
         self._questions = 0
+        self._following: dict[ChannelChanges, Follow | None] = {}
         self._ticks = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -202,9 +203,19 @@ class Hub:
             del self._topics[key]
             self.on_topic(key, False)
 
+    def end_session(self, key: TopicKey, session: str) -> None:
+        """End the sockets of a session that this node has lost something for: its client comes back and recovers."""
+        found = self._topics.get(key)
+        for listener in list(found.listeners or ()) if found is not None else ():
+            if isinstance(listener, Ear) and listener.session == session:
+                listener.end("gap")
+
     def ask(self, question: MayRead | MayWrite | Recall, then: Callable[[Answer], None]) -> None:
         """Find something out and give it to `then`; a `Fault` at once when too many questions wait."""
-        if not self._is_open or self._questions >= self.outside.limits.waiting:
+        if not self._is_open:
+            then(Fault(replies.RESTARTING))
+            return
+        if self._questions >= self.outside.limits.waiting:
             tell("channel.unanswered", reason="overload")
             then(Fault(replies.TOO_MANY_QUESTIONS))
             return
@@ -215,6 +226,11 @@ class Hub:
         """Subscribe to changes and call `then` when they are live, or when it takes too long to wait for that."""
         if not self._is_open:
             return
+        if receiver in self._following:
+            # The newest claims count; a client that renews its token all the time keeps one question going, not many.
+            self._following[receiver] = question
+            return
+        self._following[receiver] = None
         self._keep(self._group.create_task(self._follow(question, receiver, then), name="realtime:follow"))
 
     def unfollow(self, receiver: ChannelChanges) -> None:
@@ -235,11 +251,16 @@ class Hub:
 
     async def _follow(self, question: Follow, receiver: ChannelChanges, then: Callable[[Answer], None]) -> None:
         patience = asyncio.get_running_loop().call_later(self.outside.limits.follow_s, then, Followed())
+        newest: Follow | None = question
         try:
-            await self.outside.follow(question, receiver)
+            while newest is not None and not receiver.is_over:
+                self._following[receiver] = None
+                await self.outside.follow(newest, receiver)
+                then(Followed())
+                newest = self._following[receiver]
         finally:
             patience.cancel()
-        then(Followed())
+            del self._following[receiver]
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)

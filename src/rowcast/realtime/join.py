@@ -30,6 +30,7 @@ class JoinRequest(msgspec.Struct, frozen=True):
     """The payload of `phx_join` with every default filled in. `access_token` is None when the socket's token counts.
 
     `recovers` names the session for which nothing may be lost. `presence_name` is empty when the server is to choose.
+    With `wants_ready` the client is told when messages of the database reach it.
     """
 
     is_private: bool = False
@@ -41,6 +42,7 @@ class JoinRequest(msgspec.Struct, frozen=True):
     presence_name: str = ""
     replay: Replay | InvalidReplay | None = None
     recovers: str | None = None
+    wants_ready: bool = False
 
 
 def read_join(payload: msgspec.Raw) -> JoinRequest:
@@ -59,6 +61,7 @@ def read_join(payload: msgspec.Raw) -> JoinRequest:
         presence_name=name if isinstance(name, str) else "",
         replay=_replay(broadcast.get("replay")),
         recovers=_session(broadcast.get("recover")),
+        wants_ready=_flag(broadcast.get("replication_ready")),
     )
 
 

@@ -60,6 +60,9 @@ def finish(channel: Channel, *, has_changes: bool) -> Effects:
     if channel.request.recovers is not None:
         text = _recovery_text(channel, recalled)
         effects.append(Send(replies.system(channel.topic, channel.join_ref, text, status="ok", extension="recovery")))
+    if channel.request.wants_ready:
+        # What the database tells is kept until it is read: from the reply on nothing of it is missed.
+        effects.append(Send(replies.system(channel.topic, channel.join_ref, replies.REPLICATION_READY, status="ok")))
     if not has_changes:
         for binding in channel.request.postgres_changes:
             effects.append(Send(replies.changes_refused(channel.topic, channel.join_ref, binding)))

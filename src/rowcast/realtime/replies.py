@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from rowcast.realtime.messages import EMPTY_OBJECT, Frame, Ref, json_payload
 from rowcast.realtime.protocol import WIRE_PREFIX
 
+REPLICATION_READY = "Replication connection established"
 READ_REFUSED = "Unauthorized: You do not have permissions to read from this Channel topic: "
 PERMISSION_LOST = "You no longer have permission to read from this Channel topic: "
 TOO_MANY_CHANNELS = "ChannelRateLimitReached: Too many channels"
@@ -16,6 +17,7 @@ REPLAY_FAILED = "UnableToReplayMessages: Realtime was unable to replay messages"
 REPLAY_INVALID = "UnableToReplayMessages: Replay params are not valid"
 REPLAY_PUBLIC = "UnableToReplayMessages: Replay is not allowed for public channels"
 TOO_MANY_QUESTIONS = "DatabaseConnectionRateLimitReached: Too many database connections attempts per second"
+RESTARTING = "RealtimeRestarting: Realtime is restarting, please standby"
 OUT_OF_REACH = "Realtime was unable to connect to the project database"
 TOO_MANY_MESSAGES = "Too many messages per second"
 TOO_MANY_PRESENCES = "Too many presence messages per second"

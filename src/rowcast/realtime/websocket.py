@@ -45,6 +45,7 @@ class SocketLimits(msgspec.Struct, frozen=True):
     frame_bytes: int = 5_000_000
     idle_s: float = 60.0
     stalled_s: float = 10.0
+    without_channel_s: float = 600.0
     closing_s: float = 5.0
     queued_bytes: int = 8 * 1024 * 1024
     queued_frames: int = 2048
@@ -65,6 +66,7 @@ class SocketProtocol(asyncio.Protocol):
         "_hub",
         "_is_deaf",
         "_is_gone",
+        "_joined_at_s",
         "_limits",
         "_members",
         "_queue",
@@ -86,7 +88,7 @@ class SocketProtocol(asyncio.Protocol):
         self._session = session
         self._limits = limits
         self._reader = frames.FrameReader(limits.frame_bytes)
-        self._heard_at_s = hub.clock.monotonic_s()
+        self._heard_at_s = self._joined_at_s = hub.clock.monotonic_s()
         self._stalled_since_s: float | None = None
         self._closing_since_s: float | None = None
         self._queue: deque[bytes] | None = None
@@ -144,8 +146,8 @@ class SocketProtocol(asyncio.Protocol):
 
     @property
     def is_stalled(self) -> bool:
-        """Tell whether the client does not read fast enough at the moment."""
-        return self._stalled_since_s is not None
+        """Tell whether the client does not read fast enough at the moment, or at all."""
+        return self._stalled_since_s is not None or self._is_gone
 
     def note_sent(self, ear: Ear, broadcast_id: str) -> None:
         """Take note of what a session was sent, so that its arrival is found out."""
@@ -172,7 +174,11 @@ class SocketProtocol(asyncio.Protocol):
             tell("socket.closed", reason="idle")
             self._say_close(frames.NORMAL, "idle")
         elif self._session.channels:
+            self._joined_at_s = now_s
             self._do(self._session.expire(now=self._hub.clock.now()))
+        elif now_s - self._joined_at_s > limits.without_channel_s:
+            tell("socket.closed", reason="no_channel")
+            self._say_close(frames.NORMAL, "no channel")
 
     def shut(self, text: str, code: int) -> None:
         """Tell every channel `text`, then close the socket with `code`; clients come back and join again."""

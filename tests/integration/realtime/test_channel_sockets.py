@@ -202,6 +202,24 @@ async def test_leaving_ends_the_changes_even_while_they_are_not_live_yet() -> No
         assert set(source.left) == set(source.receivers)
 
 
+async def test_tokens_renewed_all_the_time_ask_for_changes_one_at_a_time_and_the_last_one_counts() -> None:
+    source = Source()
+    async with followed(source, follow_s=0.05) as (_, client):
+        await client.hear()
+        for seconds in range(700, 720):
+            fresh = {"access_token": token(expires_in_s=seconds)}
+            await client.say("1", None, "realtime:r", "access_token", fresh)
+        await client.heartbeat()
+        assert len(source.receivers) == 1
+        source.may_be_live.set()
+        await until(lambda: len(source.receivers) == 2)
+        await client.hear()
+        await client.hear()
+        await client.heartbeat()
+
+        assert len(set(source.receivers)) == 1
+
+
 async def test_a_lost_socket_ends_the_changes() -> None:
     source = Source()
     source.may_be_live.set()

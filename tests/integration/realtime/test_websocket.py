@@ -51,6 +51,26 @@ async def test_a_silent_socket_is_closed_and_one_that_beats_stays(clock: FakeClo
         await alive.heartbeat()
 
 
+async def test_a_socket_without_a_channel_is_closed_after_ten_minutes_and_one_with_a_channel_is_not(
+    clock: FakeClock,
+) -> None:
+    async with (
+        serving(clock=clock) as server,
+        raw_socket(server.port, far_token(clock)) as empty,
+        raw_socket(server.port, far_token(clock)) as joined,
+    ):
+        await joined.join("r")
+        for _ in range(13):
+            clock.tick(50)
+            await joined.heartbeat()
+            if server.hub.connections == 2:
+                await empty.write(frame(9, b"alive"))
+            await turn(server, clock)
+
+        assert await empty.close_code() == 1000
+        await joined.heartbeat()
+
+
 def far_token(clock: FakeClock, *, seconds: int = 10_000) -> str:
     return sign_token(
         {"role": "authenticated", "tenant_id": "acme", "exp": int(clock.now().timestamp()) + seconds}, SECRET

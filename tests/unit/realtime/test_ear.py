@@ -100,6 +100,19 @@ def test_a_client_that_does_not_read_loses_nothing_and_gets_it_in_order() -> Non
     assert names(writer) == [str(number) for number in range(7)]
 
 
+def test_what_is_live_waits_too_while_the_client_does_not_read() -> None:
+    writer = Writer()
+    ear = Ear(writer, KEY, "s")
+    ear.release([], None)
+    writer.is_stalled = True
+    hear(ear, told("1"))
+    assert (writer.written, writer.sent) == ([], [])
+    writer.is_stalled = False
+    ear.pump()
+
+    assert writer.sent == ["1"]
+
+
 def test_a_client_that_never_reads_again_is_cut() -> None:
     writer = Writer()
     ear = Ear(writer, KEY, "s")
@@ -128,6 +141,21 @@ def test_what_a_version_cannot_show_counts_as_sent_for_a_session() -> None:
 
     assert writer.sent == ["1", "2", "3"]
     assert len(writer.written) == 1
+
+
+def test_a_channel_is_ended_for_a_gap_only_when_nothing_waits_in_it() -> None:
+    writer = Writer()
+    ear = Ear(writer, KEY, "s")
+    ear.end("gap")
+    ear.release([], "9")
+    writer.is_stalled = True
+    hear(ear, told("1"))
+    assert writer.cuts == []
+    writer.is_stalled = False
+    ear.pump()
+    ear.end("gap")
+
+    assert writer.cuts == ["gap"]
 
 
 def test_the_id_of_a_broadcast_is_in_its_meta() -> None:

@@ -113,6 +113,12 @@ def test_what_cannot_be_recovered_is_told_in_the_reply_and_as_a_message() -> Non
     assert response(unavailable)["recovery"] == {"session": "s", "status": "unavailable", "replayed": 0}
 
 
+def test_who_wants_to_know_is_told_that_messages_of_the_database_reach_it() -> None:
+    assert texts(list(finish(channel(JoinRequest(wants_ready=True)), has_changes=False))) == [
+        "Replication connection established"
+    ]
+
+
 def test_changes_are_released_after_the_reply_where_somebody_tells_them() -> None:
     followed = channel(JoinRequest(postgres_changes=(CHANGE,)))
     followed.is_followed = True
