@@ -51,7 +51,7 @@ class ChangeFeedOptions(msgspec.Struct, frozen=True):
 
     lease_s: float = 10.0
     timeout_s: float = 30.0
-    piece_rows: int = 256
+    piece_rows: int = 512
     queued_bytes: int = 64 * 1024 * 1024
     linger_s: float = 30.0
     retry_s: float = 1.0
@@ -101,6 +101,8 @@ class ChangeFeed:
     async def go_live(self) -> None:
         """Want changes, and wait until those that are committed from now on will be told."""
         self._unused_since_s = None
+        if self._live.is_set():
+            return
         self._wanted.set()
         self._said.set()
         await self._live.wait()
@@ -194,7 +196,7 @@ class ChangeFeed:
     async def _receive(self, stream: ReplicationStream, reading: ChangeReading) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_S):
-                reading.add(await stream.receive(self._options.piece_rows * 8))
+                reading.add(await stream.receive(self._options.piece_rows * 4))
 
     async def _hand_out(self, changes: RowChanges) -> None:
         if not changes.rows:

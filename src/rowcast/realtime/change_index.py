@@ -47,6 +47,10 @@ class Cohort(Generic[R]):
             self.receivers[receiver] = (*known, number)
 
 
+Entry = tuple[Cohort[R], tuple[Check, ...]]
+"""A cohort with the checks that are still to be tried on a row."""
+
+
 class Hit(msgspec.Struct, frozen=True, gc=False, eq=False):
     """A cohort that a row concerns, if the database says yes to what is `pending`."""
 
@@ -70,26 +74,28 @@ class ChangeIndex(Generic[R]):
         self._identity = identity
         self._key = key
         self._hides_old = hides_old
-        self._by_value: dict[int, tuple[Key, dict[Hashable, list[Cohort[R]]]]] = {}
-        self._others: list[Cohort[R]] = []
+        self._by_value: dict[int, tuple[Key, dict[Hashable, list[Entry[R]]]]] = {}
+        self._others: list[Entry[R]] = []
 
     def add(self, cohort: Cohort[R]) -> None:
         """Add a cohort under the first of its checks that names one value."""
         check = _first_of_one_value(cohort)
         if check is None or check.key is None:
-            self._others.append(cohort)
-        else:
-            _, values = self._by_value.setdefault(check.place, (check.key, {}))
-            values.setdefault(check.value, []).append(cohort)
+            self._others.append((cohort, cohort.checks))
+            return
+        # Where it is found by its value, that check needs no second look.
+        _, values = self._by_value.setdefault(check.place, (check.key, {}))
+        rest = tuple(each for each in cohort.checks if each is not check)
+        values.setdefault(check.value, []).append((cohort, rest))
 
     def remove(self, cohort: Cohort[R]) -> None:
         """Take a cohort out."""
         check = _first_of_one_value(cohort)
         if check is None:
-            self._others.remove(cohort)
+            self._others = [entry for entry in self._others if entry[0] is not cohort]
             return
         _, values = self._by_value[check.place]
-        values[check.value].remove(cohort)
+        values[check.value] = [entry for entry in values[check.value] if entry[0] is not cohort]
         if not values[check.value]:
             del values[check.value]
         if not values:
@@ -99,10 +105,10 @@ class ChangeIndex(Generic[R]):
         """Give the cohorts whose filter a row passes, or may pass."""
         cells = self.cells(row)
         hits = []
-        for cohort in self._candidates(cells):
+        for cohort, checks in self._candidates(cells):
             if cohort.event not in ("*", row.operation):
                 continue
-            pending = _try_checks(cohort.checks, cells)
+            pending = _try_checks(checks, cells) if checks else ()
             if pending is not None:
                 hits.append(Hit(cohort, pending))
         return hits
@@ -120,12 +126,11 @@ class ChangeIndex(Generic[R]):
 
     def cohorts(self) -> Iterator[Cohort[R]]:
         """Give all of them."""
-        yield from self._others
-        for _, values in self._by_value.values():
-            for found in values.values():
-                yield from found
+        for entries in (self._others, *(found for _, values in self._by_value.values() for found in values.values())):
+            for cohort, _ in entries:
+                yield cohort
 
-    def _candidates(self, cells: Cells) -> Iterator[Cohort[R]]:
+    def _candidates(self, cells: Cells) -> Iterator[Entry[R]]:
         yield from self._others
         for place, (key, values) in self._by_value.items():
             cell = cells[place]

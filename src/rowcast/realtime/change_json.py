@@ -3,11 +3,14 @@
 import re
 from collections.abc import Callable
 
+import msgspec
+
 from rowcast.core.codec import encode_json
 from rowcast.realtime.change_types import ColumnType
 
 Convert = Callable[[bytes], bytes]
 
+_encode = msgspec.json.Encoder().encode
 _NUMBERS = frozenset("int2 int4 int8 float4 float8 numeric".split())
 _DOCUMENTS = frozenset({"json", "jsonb"})
 _NO_NUMBERS = frozenset({b"NaN", b"Infinity", b"-Infinity"})
@@ -57,7 +60,7 @@ def _document(text: bytes) -> bytes:
 
 
 def _text(text: bytes) -> bytes:
-    return encode_json(text.decode())
+    return _encode(text.decode())
 
 
 def _timestamp(text: bytes) -> bytes:
@@ -65,6 +68,8 @@ def _timestamp(text: bytes) -> bytes:
 
 
 def _timestamptz(text: bytes) -> bytes:
+    if text[-3:] == b"+00" and text[:1].isdigit():
+        return b'"' + text[:-3].replace(b" ", b"T", 1) + b'+00:00"'
     return _timestamp(_HOURS_ONLY.sub(rb"\1:00", text))
 
 

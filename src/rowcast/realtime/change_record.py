@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import msgspec
 
 from rowcast.core.codec import encode_json
-from rowcast.core.row_change import Cell, Cells, ChangedRow, ChangedTable
+from rowcast.core.row_change import Cells, ChangedRow, ChangedTable
 from rowcast.realtime.change_json import Convert, json_converter
 from rowcast.realtime.change_types import UNKNOWN_TYPE, ColumnType
 
@@ -89,40 +90,38 @@ class RecordWriter:
 
     def write_whole(self, cells: Cells) -> bytes:
         """Give a whole row as a JSON object, whatever it holds."""
-        return self._object([(slot, cells[slot.place]) for slot in self._slots], is_large=False)
+        return _object(self._slots, cells, is_large=False)
 
     def _record(self, row: ChangedRow, is_large: bool) -> bytes:
-        new, old = row.new or [], row.old if row.is_old_whole else None
-        pairs = []
-        for slot in self._slots:
-            cell = new[slot.place]
-            if cell is False:
-                # A large value that the update did not touch: the old row has it, where that is in the log.
-                if old is None:
-                    continue
-                cell = old[slot.place]
-            pairs.append((slot, cell))
-        return self._object(pairs, is_large)
+        cells = row.new or []
+        if row.operation == "INSERT" or False not in cells:
+            return _object(self._slots, cells, is_large)
+        # A large value that the update did not touch: the old row has it, where that is in the log.
+        if row.is_old_whole and row.old is not None:
+            whole = [old if new is False else new for new, old in zip(cells, row.old, strict=True)]
+            return _object(self._slots, whole, is_large)
+        return _object([slot for slot in self._slots if cells[slot.place] is not False], cells, is_large)
 
     def _old_record(self, row: ChangedRow, is_large: bool) -> bytes:
+        slots: Sequence[Slot] = self._slots
         if row.operation == "DELETE" and self._is_guarded:
-            slots = [slot for slot in self._slots if slot.is_key]
-        elif row.is_old_whole:
-            slots = list(self._slots)
-        else:
-            slots = [slot for slot in self._slots if slot.is_identity]
+            slots = [slot for slot in slots if slot.is_key]
+        elif not row.is_old_whole:
+            slots = [slot for slot in slots if slot.is_identity]
         # An update that left the key alone brings no old key: it is the new one.
-        cells = row.old if row.old is not None else row.new or []
-        return self._object([(slot, cells[slot.place]) for slot in slots], is_large)
+        return _object(slots, row.old if row.old is not None else row.new or [], is_large)
 
-    @staticmethod
-    def _object(pairs: Sequence[tuple[Slot, Cell]], is_large: bool) -> bytes:
-        fields = []
-        for slot, cell in pairs:
-            text = b"null" if cell is None else slot.convert(cell)  # type: ignore[arg-type]
-            if not is_large or len(text) <= SMALL_VALUE_BYTES:
-                fields.append(slot.name + text)
-        return b"{" + b",".join(fields) + b"}"
+
+def _object(slots: Sequence[Slot], cells: Cells, is_large: bool) -> bytes:
+    if is_large:
+        slots = [slot for slot in slots if len(_value(slot, cells)) <= SMALL_VALUE_BYTES]
+    fields = [slot.name + _value(slot, cells) for slot in slots]
+    return b"{" + b",".join(fields) + b"}"
+
+
+def _value(slot: Slot, cells: Cells) -> bytes:
+    cell = cells[slot.place]
+    return b"null" if cell is None else slot.convert(cell)  # type: ignore[arg-type]
 
 
 def commit_time(committed_at_us: int) -> bytes:
@@ -138,4 +137,5 @@ def _key_error(key: Sequence[str], readable: frozenset[str]) -> bytes:
 
 
 def _size_bytes(row: ChangedRow) -> int:
-    return sum(len(cell) for cells in (row.new, row.old) if cells for cell in cells if isinstance(cell, bytes))
+    # What is false in Python is empty, null or not there.
+    return sum(sum(map(len, filter(None, cast("list[bytes]", cells)))) for cells in (row.new, row.old) if cells)

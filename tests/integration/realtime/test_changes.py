@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,24 @@ GUARDED = (
     "alter table orders enable row level security",
     "create policy own on orders for select to authenticated using (status = auth.jwt() ->> 'status')",
 )
+
+
+class Counting:
+    """Counts instead of keeping."""
+
+    def __init__(self) -> None:
+        self.heard = 0
+
+    def hear_change(self, ids: tuple[int, ...], data: bytes) -> None:
+        self.heard += 1
+
+    def hear_changes_system(self, status: str, text: str) -> None:
+        assert status == "ok", text
+
+
+def resident_bytes() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
 
 
 async def test_an_insert_an_update_and_a_delete_are_told_as_the_stock_server_tells_them(
@@ -569,3 +588,23 @@ class _Query:
 
 
 _AS_JSON: object = _Query()
+
+
+@pytest.mark.parametrize(
+    "rows", [50_000, pytest.param(1_000_000, marks=[pytest.mark.nightly, pytest.mark.timeout(600)])]
+)
+async def test_a_transaction_of_any_size_is_told_with_bounded_memory(dsn: str, database: Database, rows: int) -> None:
+    publish(dsn, *GUARDED, tables="orders")
+    async with node(dsn, database) as running:
+        last = await running.listen(binding(filter=f"id=eq.{rows}"), by=claims("authenticated", status="paid"))
+        counting = Counting()
+        await running.changes.subscribe(counting, (binding(),), claims("authenticated", status="paid"))
+        run(dsn, "insert into orders values (0, 'paid')")
+        await until(lambda: counting.heard == 1)
+        before = resident_bytes()
+        run(dsn, f"insert into orders select n, 'paid', n, repeat('x', 100) from generate_series(1, {rows}) n")
+        await last.expect(1, patience_s=500)
+        grown = resident_bytes() - before
+
+    assert counting.heard == rows + 1
+    assert grown < 48 * 1024 * 1024
