@@ -33,8 +33,12 @@ class Child:
 
     async def go(self) -> None:
         """Send the line that the peer waits for."""
+        await self.say("go")
+
+    async def say(self, line: str) -> None:
+        """Send one line."""
         assert self._process.stdin is not None
-        self._process.stdin.write(b"go\n")
+        self._process.stdin.write(f"{line}\n".encode())
         await self._process.stdin.drain()
 
 
