@@ -12,7 +12,7 @@ import uvloop
 
 from benchmarks.harness import FULL, QUICK, Effort, Row, machine, server, table, versions
 
-SCENARIOS = ("commit_path", "pipeline", "drain", "latency", "fresh_tenant", "idle_memory", "fan_out")
+SCENARIOS = ("commit_path", "pipeline", "drain", "latency", "fresh_tenant", "idle_memory", "fan_out", "changes")
 RESULTS = Path(__file__).parent / "results" / "latest.md"
 
 

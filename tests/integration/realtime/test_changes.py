@@ -9,7 +9,7 @@ import pytest
 from rowcast.realtime.changes import ChangesOptions
 from rowcast.realtime.row_visibility import VisibilityOptions
 from rowcast.store.pool import Database
-from tests.integration.realtime.changing import SUBSCRIBED, Told, binding, claims, node, publish, run
+from tests.integration.realtime.changing import SUBSCRIBED, Told, binding, claims, node, publish, run, until
 
 ORDERS = "create table orders (id bigint primary key, status text, total numeric, note text)"
 GUARDED = (
