@@ -207,13 +207,14 @@ from sized where bytes <= :most_bytes order by seq desc;
 -- name: settled_events
 -- Settled events of some tenants from a number on, oldest first, so many of each; dead ones were never told.
 select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at,
-       case when :is_wide::boolean then e.payload else 'null'::json end as payload, e.traceparent, e.topic
+       case when :is_wide::boolean then e.payload else 'null'::json end as payload, e.traceparent, e.topic, e.is_published
 from unnest(:tenants::text[], :from_seqs::bigint[]) as asked(tenant_id, from_seq)
 cross join lateral (
-    select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.payload, e.traceparent, e.topic
+    select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.payload, e.traceparent,
+           e.topic, s.status is not distinct from 'published' as is_published
     from rowcast.event e
-    where e.tenant_id = asked.tenant_id and e.seq >= asked.from_seq and e.seq < :low_seq
-      and (select status from rowcast.event_state s where s.event_id = e.id) is distinct from 'dead'
+    left join lateral (select status from rowcast.event_state where event_id = e.id limit 1) s on true
+    where e.tenant_id = asked.tenant_id and e.seq >= asked.from_seq and e.seq < :low_seq and s.status is distinct from 'dead'
     order by e.seq limit :limit
 ) e
 order by e.tenant_id, e.seq;

@@ -43,6 +43,7 @@ class RecoverLimits(msgspec.Struct, frozen=True):
 
     `events` and `size_bytes` bound one recovery and `away_s` how long a client may be away: past them it is told that
     something is gone. `sessions` live in this process, `tenant_sessions` in the table, `kept_s` after their last sign.
+    What went out and is not here after `gap_s` will not come.
     """
 
     events: int = 10_000
@@ -55,6 +56,7 @@ class RecoverLimits(msgspec.Struct, frozen=True):
     written_per_step: int = 2_000
     flush_s: float = 1.0
     rewrite_s: float = 60.0
+    gap_s: float = 5.0
 
 
 class _Name(NamedTuple):
@@ -77,6 +79,9 @@ class DurableLog:
         self._cursors: OrderedDict[_Name, Cursor] = OrderedDict()
         # The last bounds, oldest first: for a session that is met again, one that is surely below what it was told.
         self._bounds: deque[Bounds] = deque([Bounds()], maxlen=5)
+        self._gaps: dict[_Name, tuple[str, float]] = {}
+        self.on_gap: Callable[[TopicKey, str], None] = _ignore
+        """Told when this node has lost something that a session it serves should have heard."""
 
     async def recover(self, key: TopicKey, session: str) -> Missed | None:
         """Give what a session has missed; None for a session that begins now, or that has no proper name.
@@ -158,6 +163,7 @@ class DurableLog:
         await self._advance_messages(bounds.low_transaction)
         self._bounds.append(bounds)
         await self._write()
+        self._close_gaps()
 
     async def forget(self) -> None:
         """Forget sessions of long ago, here and in the table."""
@@ -233,6 +239,19 @@ class DurableLog:
         for name, cursor in moving.items():
             cursor.advance(cursor.messages, told.get(name.key, ()), bound=bound)
 
+    def _close_gaps(self) -> None:
+        """Find what this node never got, because the bus was away: a session comes back for it when its socket ends."""
+        now_s = self._clock.monotonic_s()
+        found = {name: gap for name, cursor in self._cursors.items() if (gap := cursor.gap()) is not None}
+        self._gaps = {
+            name: self._gaps[name] if name in self._gaps and self._gaps[name][0] == gap else (gap, now_s)
+            for name, gap in found.items()
+        }
+        for name, (gap, since_s) in self._gaps.items():
+            if now_s - since_s >= self._limits.gap_s:
+                self._gaps[name] = (gap, float("inf"))
+                self.on_gap(name.key, name.session)
+
     async def _write(self) -> None:
         now_s = self._clock.monotonic_s()
         due = [
@@ -269,6 +288,10 @@ def _kept_form(name: _Name, position: Position) -> Mapping[str, Any]:
         "tenant_id": key.tenant_id, "topic": key.topic, "session": name.session, "from_seq": position.from_seq,
         "from_transaction": position.from_transaction, "received": position.received,
     }  # fmt: skip
+
+
+def _ignore(key: TopicKey, session: str) -> None:
+    """Nobody wants to know."""
 
 
 def _position(bounds: Bounds) -> Position:

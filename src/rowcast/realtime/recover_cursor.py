@@ -15,10 +15,14 @@ IN_FLIGHT_LIMIT = 10_000
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """Something told that nothing can appear before any more: its number and its id. Messages share numbers."""
+    """Something that nothing can appear before any more: its number and its id. Messages share numbers.
+
+    `is_told` says that it went out for certain: who has not heard it will not hear it by waiting.
+    """
 
     number: int
     id: str
+    is_told: bool = False
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -38,6 +42,7 @@ class Mark:
 
     number: int
     waits_for: str | None = None
+    is_told: bool = False
 
 
 @dataclass(slots=True)
@@ -87,6 +92,12 @@ class Cursor:
         """Tell whether what a mark waits for is still not received."""
         return mark.waits_for is not None and mark.waits_for not in self.received
 
+    def gap(self) -> str | None:
+        """Give the event that went out and is neither received nor on its way: this node has lost it."""
+        name = self.events.waits_for
+        is_lost = self.events.is_told and name not in self.in_flight and name not in self.received
+        return name if is_lost else None
+
     def advance(self, mark: Mark, settled: Sequence[Settled], *, bound: int) -> None:
         """Move a mark over what the topic was told below `bound`, up to the first that was not received.
 
@@ -97,7 +108,7 @@ class Cursor:
         """
         due = [each for each in settled if each.number >= mark.number]
         missing = next((each for each in due if each.id not in self.received), None)
-        mark.waits_for = None if missing is None else missing.id
+        mark.waits_for, mark.is_told = (None, False) if missing is None else (missing.id, missing.is_told)
         mark.number = max(mark.number, bound) if missing is None else missing.number
         for each in due:
             if each.number < mark.number and each.id in self.received:

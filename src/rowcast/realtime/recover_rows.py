@@ -96,7 +96,7 @@ def settled_events(rows: Iterable[Row], told: Told = event_broadcasts) -> dict[T
     for row in rows:
         event = event_of(row)
         for broadcast in told(event):
-            found.setdefault(broadcast.key, []).append(Settled(event.seq, str(event.id)))
+            found.setdefault(broadcast.key, []).append(Settled(event.seq, str(event.id), row["is_published"]))
     return found
 
 

@@ -118,6 +118,8 @@ async def open_app(
         app = await build.app(stack, options_of(packs))
         if app.hub is not None:
             app.hub.outside.log = app.channel_log
+        if app.hub is not None and app.channel_log is not None:
+            app.channel_log.on_gap = app.hub.end_session
         yield app
 
 

@@ -19,6 +19,7 @@ from rowcast.realtime.recover_cursor import Position
 from rowcast.realtime.sink import event_broadcasts
 from rowcast.store.pool import Database, Session
 from rowcast.store.sql import parse_query
+from rowcast.testing.fake_clock import FakeClock
 
 KEY = TopicKey("acme", True, "tenant:acme")
 ORDERS = TopicKey("acme", True, "orders:acme")
@@ -464,3 +465,35 @@ async def test_a_stream_that_was_away_too_long_is_told(database: Database) -> No
     missed = await log.watch(KEY, "stream", place=Position(1), away_s=90_000.0)
 
     assert missed == Missed((), is_whole=False)
+
+
+async def test_what_the_bus_has_lost_is_found_out_once_after_a_while(database: Database, clock: FakeClock) -> None:
+    gaps: list[tuple[TopicKey, str]] = []
+    log = DurableLog(database=database, clock=clock)
+    log.on_gap = lambda key, session: gaps.append((key, session))
+    await log.recover(KEY, "s")
+    made = await emit(database, count=2)
+    hear(log, made[1:])
+    await settle(database)
+    await log.flush()
+    assert gaps == []
+    for _ in range(3):
+        clock.tick(6)
+        await log.flush()
+
+    assert gaps == [(KEY, "s")]
+    assert ids(await log.recover(KEY, "s")) == made[:1]
+
+
+async def test_an_event_that_failed_and_is_tried_again_is_no_gap(database: Database, clock: FakeClock) -> None:
+    gaps: list[str] = []
+    log = DurableLog(database=database, clock=clock)
+    log.on_gap = lambda key, session: gaps.append(session)
+    await log.recover(KEY, "s")
+    await emit(database)
+    await settle(database, status="failed")
+    await log.flush()
+    clock.tick(60)
+    await log.flush()
+
+    assert gaps == []

@@ -145,3 +145,21 @@ def test_what_holds_a_mark_may_be_looked_up_again() -> None:
     cursor.look_again()
 
     assert not cursor.is_held(cursor.events)
+
+
+def test_what_went_out_and_is_neither_received_nor_on_its_way_is_a_gap() -> None:
+    cursor = at(1)
+    advance(cursor, [Settled(4, "e4", is_told=True)], 9)
+
+    assert cursor.gap() == "e4"
+    cursor.send("e4")
+    assert cursor.gap() is None
+    cursor.acknowledge("e4")
+    assert cursor.gap() is None
+
+
+def test_what_has_not_gone_out_yet_is_no_gap() -> None:
+    cursor = at(1)
+    advance(cursor, [Settled(4, "e4")], 9)
+
+    assert cursor.gap() is None

@@ -30,7 +30,7 @@ def row(**more: Any) -> dict[str, Any]:
     return {
         "id": ID, "seq": 7, "tenant_id": "acme", "aggregate_type": "order", "aggregate_id": "o1",
         "event_type": "orders.confirmed", "version": 1, "occurred_at": datetime(2026, 1, 1, tzinfo=UTC),
-        "payload": '{"id":"o1"}', "traceparent": None, "topic": None, **more,
+        "payload": '{"id":"o1"}', "traceparent": None, "topic": None, "is_published": True, **more,
     }  # fmt: skip
 
 
@@ -60,9 +60,9 @@ def test_settled_events_are_sorted_by_topic_without_their_payload() -> None:
     found = settled_events([row(payload="null"), row(payload="null", topic="orders:acme", seq=8)])
 
     assert found == {
-        WHOLE: [Settled(7, str(ID))],
-        MODULE: [Settled(7, str(ID))],
-        TopicKey("acme", True, "orders:acme"): [Settled(8, str(ID))],
+        WHOLE: [Settled(7, str(ID), is_told=True)],
+        MODULE: [Settled(7, str(ID), is_told=True)],
+        TopicKey("acme", True, "orders:acme"): [Settled(8, str(ID), is_told=True)],
     }
 
 
