@@ -40,6 +40,7 @@ async def examine(database: Database, *, watches: Sequence[Watch], clock: Clock)
         judge_role(await read_stream_rights(database)),
         judge_slots(row),
         judge_clock(row, clock),
+        await _realtime(database),
         await _schema(database),
         await _drift(database, watches),
         judge_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
@@ -105,6 +106,34 @@ def judge_clock(row: Mapping[str, Any], clock: Clock) -> Finding:
         f"{skew_s:.1f} s from the database's",
         "Run an NTP client on both machines: receivers refuse signatures 5 minutes off.",
     )
+
+
+def judge_realtime(row: Mapping[str, Any]) -> Finding:
+    """Give whether the database's side of realtime is whole: the roles of tokens, and the publication of changes."""
+    closed = ", ".join(row["closed_roles"])
+    if closed:
+        fix = (
+            "Row-level security lets these roles join nothing. Run as an administrator: create role <each that is "
+            f"missing> nologin; grant anon, authenticated, service_role to {row['owner']}; then as {row['owner']}: "
+            "select rowcast.open_realtime();"
+        )
+        return Finding("realtime roles", "warn", f"may not act as {closed}", fix)
+    if not row["is_service_free"]:
+        fix = "Run as the owner of the schema: select rowcast.open_realtime();"
+        return Finding("realtime roles", "warn", "service_role does not pass by policies", fix)
+    if not row["has_publication"]:
+        fix = "Run as an administrator: create publication supabase_realtime; then add tables to it."
+        return Finding("realtime roles", "warn", "no publication for postgres_changes", fix)
+    return Finding("realtime roles", "ok", "tokens may act as anon, authenticated and service_role")
+
+
+async def _realtime(database: Database) -> Finding:
+    try:
+        row = await database.fetch_one(load_queries("rowcast.server")["realtime_rights"])
+    except Exception as error:  # noqa: BLE001 - a database without the schema has no such function; _schema says the rest
+        return Finding("realtime roles", "warn", type(error).__name__, "Run 'rowcast migrate'.")
+    assert row is not None  # the query has no `from`
+    return judge_realtime(row)
 
 
 async def _schema(database: Database) -> Finding:

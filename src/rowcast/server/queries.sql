@@ -67,3 +67,13 @@ select exists (
 ) or exists (
     select from pg_replication_slots where active and database = current_database() and slot_name like 'rowcast%'
 ) as is_relayed;
+
+-- name: realtime_rights
+-- Which roles of tokens our role may not act as, what is missing for it, and whether the service's role passes by policies.
+select current_user::text as owner,
+       array(select wanted from unnest(array['anon', 'authenticated', 'service_role']) as wanted
+             where not rowcast.may_act_as(wanted::name)) as closed_roles,
+       exists (select 1 from pg_roles where rolname = 'service_role' and rolbypassrls)
+       or exists (select 1 from pg_policy where polrelid = to_regclass('realtime.messages') and polname = 'service_role')
+           as is_service_free,
+       exists (select 1 from pg_publication where pubname = 'supabase_realtime') as has_publication;
