@@ -19,13 +19,14 @@ class _Membership:
 class Memberships:
     """Tells the record what a socket does. Nothing is counted for each message: topics count, and here is read."""
 
-    __slots__ = ("_activity", "_asking", "_connection_id", "_joined", "_told_on")
+    __slots__ = ("_activity", "_asking", "_changes", "_connection_id", "_joined", "_told_on")
 
     def __init__(self, activity: ActivityLog, *, number: int, told_on: Callable[[TopicKey], int]) -> None:
         """Speak for the socket `number`; `told_on` gives how many messages a topic has been told here."""
         self._activity = activity
         self._connection_id = str(number)
         self._told_on = told_on
+        self._changes = 0
         self._joined: dict[TopicKey, _Membership] = {}
         self._asking: dict[str, Claims] = {}
 
@@ -59,13 +60,17 @@ class Memberships:
         member = Member(tenant_id, user_of(whose.document), self._connection_id, topic)
         self._activity.refused(member, refusal_text(bytes(frame.payload)))
 
-    def beat(self) -> None:
-        """The client's heartbeat came."""
+    def beat(self, changes: int = 0) -> None:
+        """The client's heartbeat came; its channels of now have been told so many `changes` of rows."""
         if not self._joined:
             return
         self._activity.alive(self._connection_id)
         for key, found in self._joined.items():
             self._count(key, found)
+        member = next(iter(self._joined.values())).member
+        # Channels that are over take their changes with them.
+        self._activity.told(member.tenant_id, member.user_id, max(0, changes - self._changes))
+        self._changes = changes
 
     def _count(self, key: TopicKey, found: _Membership) -> None:
         told = self._told_on(key)

@@ -23,7 +23,7 @@ class WriterLimits(msgspec.Struct, frozen=True):
     every_s: float = 1.0
     sweep_s: float = 300.0
     ping_s: float = 60.0
-    waiting: int = 20_000
+    waiting: int = 50_000
     batch: int = 2_000
     flush_s: float = 2.0
 
@@ -89,7 +89,8 @@ class ActivityWriter:
         while True:
             await asyncio.sleep(self._limits.every_s)
             try:
-                await self.write()
+                while await self.write():
+                    pass
                 if self._clock.monotonic_s() - swept_at_s >= self._limits.sweep_s:
                     swept_at_s = self._clock.monotonic_s()
                     await self._table.sweep(keep_days=self._keep_days)
@@ -103,8 +104,8 @@ class ActivityWriter:
                 while self._waiting.activities or self._waiting.messages:
                     await self.write()
 
-    async def write(self) -> None:
-        """Write a batch of what waits. What could not be written waits on.
+    async def write(self) -> bool:
+        """Write a batch of what waits, and tell whether more waits. What could not be written waits on.
 
         Raises:
             StoreError: The database did not take it.
@@ -122,6 +123,7 @@ class ActivityWriter:
                 except Exception as error:  # noqa: BLE001 - what can never be written must not stand before the rest
                     tell("activity.write_crashed", error=type(error).__name__, activities=len(batch))
             self._forget(len(batch), pings, messages)
+            return len(waiting.activities) >= self._limits.batch
 
     async def _write(
         self,

@@ -94,6 +94,11 @@ class SocketChannels:
             self._is_ping_due = True
             self._hub.wheel.call_at(self._hub.clock.monotonic_s() + _PING_AFTER_S, self._ping_late)
 
+    @property
+    def changes_told(self) -> int:
+        """Give how many changed rows the channels of now have been told."""
+        return sum(receiver.told for receiver in self._changes.values()) if self._changes else 0
+
     def hear_pong(self, payload: bytes) -> None:
         """Take note of what has arrived."""
         log = self._hub.outside.log

@@ -175,7 +175,7 @@ class ChangeFrames:
 class ChannelChanges:
     """Hears the changed rows of one channel; holds them back until its join is answered."""
 
-    __slots__ = ("_bytes", "_frames", "_held", "_join_ref", "_topic", "_writer", "is_over")
+    __slots__ = ("_bytes", "_frames", "_held", "_join_ref", "_topic", "_writer", "is_over", "told")
 
     def __init__(self, writer: Writer, frames: ChangeFrames, *, topic: str, join_ref: Ref) -> None:
         """Write to `writer`; `topic` as on the wire."""
@@ -186,9 +186,11 @@ class ChannelChanges:
         self._held: list[bytes] | None = []
         self._bytes = 0
         self.is_over = False
+        self.told = 0
 
     def hear_change(self, ids: tuple[int, ...], data: bytes) -> None:
         """Take one change."""
+        self.told += 1
         self._take(self._frames.frame(self._topic, ids, data, self._writer.version))
 
     def hear_changes_system(self, status: str, text: str) -> None:

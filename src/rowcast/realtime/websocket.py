@@ -277,7 +277,7 @@ class SocketProtocol(asyncio.Protocol):
             tell("frame.refused", reason="malformed")
             return
         if self._members is not None and isinstance(message, Frame) and message.event == "heartbeat":
-            self._members.beat()
+            self._members.beat(self._channels.changes_told)
         self._do(self._session.receive(message, now=now))
 
     def _do(self, effects: Effects) -> None:

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from litestar import Request, Router, get, post
+from litestar import HttpMethod, Request, Response, Router, get, post, route
 
 from rowcast.core.clock import Clock
 from rowcast.core.errors import InvalidInputError, InvalidTokenError, PermissionDeniedError, RowcastError
 from rowcast.realtime.authorize import Authorizer, Claims, Refusal
 from rowcast.realtime.subscriptions import DeclaredChannel, SubscribeRequest, claims_of, grants_for, user_of
 from rowcast.realtime.subscriptions_table import OwnStatus, Statistics, SubscriptionTable, User
+from rowcast.server.any_page import allow_any_page
 from rowcast.server.http import KeyFinder, TenantQuery, bearer, needs
 from rowcast.server.keys import named_tenant
 
@@ -81,7 +82,13 @@ def realtime_routes(
         """Give what is measured of the caller: sockets and channels now, messages of the last 24 hours."""
         return await table.status(find_caller(request, authorizer=authorizer, clock=clock).user)
 
-    return Router("/api/realtime", route_handlers=[subscribe, unsubscribe, status], tags=["realtime"])
+    @route(["/subscribe", "/unsubscribe", "/status"], http_method=HttpMethod.OPTIONS, include_in_schema=False)
+    async def allow() -> Response[None]:
+        """Tell a browser that any page may call."""
+        return Response(None, status_code=204)
+
+    handlers: list[Any] = [subscribe, unsubscribe, status, allow]
+    return Router("/api/realtime", route_handlers=handlers, middleware=[allow_any_page], tags=["realtime"])
 
 
 def statistics_routes(*, table: SubscriptionTable, find_key: KeyFinder) -> Router:

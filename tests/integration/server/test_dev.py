@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import httpx
 import psycopg
 
 from rowcast.server.embedded_orphan import find_orphan
@@ -116,6 +117,14 @@ def test_without_the_sample_there_is_no_table_of_ours(dsn: str, tmp_path: Path) 
     assert "rowcast watch TABLE" in page
     with psycopg.connect(dsn) as connection:
         assert connection.execute("select to_regclass('public.orders')").fetchone() == (None,)
+
+
+def test_nobody_makes_accounts_where_nobody_asked_for_the_shim(dsn: str, tmp_path: Path) -> None:
+    with development(tmp_path, "--port", "0", "--database", dsn, "--no-sample") as dev:
+        body = {"email": "ada@example.com", "password": "secret1"}
+        api_url = dev.rowcast("status")["instance"]["api_url"]
+
+        assert httpx.post(f"{api_url}/auth/v1/signup", json=body, timeout=10).status_code == 404
 
 
 def test_its_own_database_keeps_its_data_until_it_is_reset(server_folder: Path) -> None:
