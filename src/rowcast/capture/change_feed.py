@@ -1,6 +1,6 @@
 """Row changes for every node: one of them reads the slot, the others hear of it over the bus.
 
-The slot is temporary (see docs/decisions/0021-changes-slot.md): it exists while somebody has subscriptions. Whatever
+The slot is temporary (see docs/decisions/0024-changes-slot.md): it exists while somebody has subscriptions. Whatever
 may have been missed, because a connection ended, the slot was lost or a node was too slow, is announced as a gap.
 """
 
