@@ -178,7 +178,7 @@ class DurableLog:
     def _resume(self, name: _Name, kept: Position) -> Cursor:
         cursor = self._cursors.get(name) or self._keep(name, Cursor.at(kept))
         cursor.resume(kept)
-        cursor.heard_at_s = self._clock.monotonic_s()
+        cursor.heard_at_s = cursor.written_at_s = self._clock.monotonic_s()
         return cursor
 
     def _keep(self, name: _Name, cursor: Cursor) -> Cursor:
@@ -194,7 +194,7 @@ class DurableLog:
         rows = await self._store.told_before(key, from_seq=cursor.events.number, limit=self._limits.events)
         # What was written to the socket meanwhile is on its way, and counts when it has arrived.
         cursor.received |= dict.fromkeys(row["id"] for row in rows if row["id"] not in cursor.in_flight)
-        cursor.is_changed = True
+        cursor.is_changed = bool(rows)
 
     async def _missed(self, key: TopicKey, position: Position, *, is_in_time: bool) -> Missed:
         most, size = self._limits.events, self._limits.size_bytes
