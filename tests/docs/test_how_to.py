@@ -11,6 +11,7 @@ import typer.main
 
 from rowcast.core.event import DECLARED
 from rowcast.server.cli import application
+from tests.contract.nats_server import nats_server
 
 from .page import blocks_of
 from .walk import Reader
@@ -74,6 +75,15 @@ def test_the_page_about_production_works_as_it_stands(dsn: str, reader: Reader) 
 
     for block in blocks_of(DOCS / "how-to" / "run-in-production.md"):
         reader.follow(block)
+
+
+def test_the_page_about_several_nodes_works_as_it_stands(dsn: str, reader: Reader) -> None:
+    reader.export("ROWCAST_DATABASE__URL", dsn)
+
+    with nats_server() as server:
+        reader.export("ROWCAST_BUS__URL", server.url)
+        for block in blocks_of(DOCS / "how-to" / "run-several-nodes.md"):
+            reader.follow(block)
 
 
 def test_the_pack_on_its_page_is_a_pack(monkeypatch: pytest.MonkeyPatch) -> None:
