@@ -84,7 +84,14 @@ class Identity(msgspec.Struct, frozen=True):
         return private_key(claims, topic) if is_private else TopicKey(self.tenant_id, False, topic)
 
     def _same_service(self, claims: Claims | Refusal) -> Claims | Refusal:
-        """A service whose connect parameter named a tenant speaks for that tenant with its channels' tokens too."""
-        if isinstance(claims, Refusal) or claims.tenant_id is not None or claims.role != self.claims.role:
+        """A service whose connect parameter named a tenant speaks for that tenant with its channels' tokens too.
+
+        The headers are the socket's, whatever token a channel brings.
+        """
+        if isinstance(claims, Refusal):
+            return claims
+        if claims.headers != self.claims.headers:
+            claims = msgspec.structs.replace(claims, headers=self.claims.headers)
+        if claims.tenant_id is not None or claims.role != self.claims.role:
             return claims
         return msgspec.structs.replace(claims, tenant_id=self.claims.tenant_id) if claims.is_service else claims

@@ -47,12 +47,16 @@ _UPGRADE_TEXTS: dict[RefusalCode, str] = {"expired": "Token has expired", "expir
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What of a valid token matters here. `expires_at_s`: seconds since 1970; `document`: all of it, as JSON."""
+    """What of a valid token matters here. `expires_at_s`: seconds since 1970; `document`: all of it, as JSON.
+
+    `headers` are those of the socket whose names begin with `x-`, as JSON: policies may read them.
+    """
 
     role: str
     expires_at_s: int
     tenant_id: str | None = None
     document: bytes = b"{}"
+    headers: bytes = b"{}"
 
     @property
     def is_service(self) -> bool:

@@ -169,6 +169,8 @@ class Sniffer(asyncio.Protocol):
         found = self._gateway.authorizer.check(upgrade.token, now=self._gateway.hub.clock.now())
         if isinstance(found, Refusal):
             return Refused(401, found.upgrade_text)
+        if upgrade.own_headers != found.headers:
+            found = msgspec.structs.replace(found, headers=upgrade.own_headers)
         named = upgrade.parameters.get(TENANT_PARAMETER)
         if not named or named == found.tenant_id:
             return found

@@ -19,13 +19,17 @@ _QUERY_FIELDS_LIMIT = 64
 
 
 class Upgrade(msgspec.Struct, frozen=True):
-    """A request for a socket: the answer to its key, the parameters of its address, its token, and where it is from."""
+    """A request for a socket: the answer to its key, the parameters of its address, its token, and where it is from.
+
+    `own_headers` are those whose names begin with `x-`, as JSON, without the token.
+    """
 
     accept: str
     parameters: dict[str, str]
     token: str
     host: str = ""
     origin: str = ""
+    own_headers: bytes = b"{}"
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -68,7 +72,8 @@ def read_upgrade(head: bytes) -> Upgrade | Refused:
     if not token.strip():
         return Refused(HTTPStatus.UNAUTHORIZED, "API key is missing")
     host, origin = headers.get("host", ""), headers.get("origin", "")
-    return Upgrade(_accept(key), parameters, token.strip(), host, origin)
+    own = {name: value for name, value in headers.items() if name.startswith("x-") and name != "x-api-key"}
+    return Upgrade(_accept(key), parameters, token.strip(), host, origin, encode_json(own))
 
 
 def accepted(upgrade: Upgrade) -> bytes:

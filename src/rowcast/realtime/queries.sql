@@ -379,7 +379,7 @@ select rowcast.filter_passes(:oid::bigint::oid::regclass, :column_name::text, :o
 -- name: channel_rights
 -- What the policies of realtime.messages let a token do on a topic; nothing of the question stays.
 select allowed, fault, detail
-from rowcast.channel_rights(:role::text, :claims::text, '{}', :topic::text, :extensions::text[], :is_write::boolean);
+from rowcast.channel_rights(:role::text, :claims::text, :headers::text, :topic::text, :extensions::text[], :is_write::boolean);
 
 -- name: is_owner
 -- Whether the row with that key has one of these owners.

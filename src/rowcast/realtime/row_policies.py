@@ -40,6 +40,7 @@ class PolicyLimits(msgspec.Struct, frozen=True):
 class _Question(msgspec.Struct, frozen=True):
     role: str
     document: bytes
+    headers: bytes
     topic: str
     extensions: tuple[str, ...]
     is_write: bool
@@ -61,14 +62,14 @@ class RowPolicies:
     async def read(self, claims: Claims, topic: str, *, wants_presence: bool) -> Access | Fault | None:
         """Give what the policies let `claims` hear on a topic."""
         extensions = ("broadcast", "presence") if wants_presence else ("broadcast",)
-        found = await self._ask(_Question(claims.role, claims.document, topic, extensions, False))
+        found = await self._ask(_Question(claims.role, claims.document, claims.headers, topic, extensions, False))
         if found == _UNSET:
             return None
         return found if isinstance(found, Fault) else Access("broadcast" in found, "presence" in found)
 
     async def write(self, claims: Claims, topic: str, *, extension: Extension) -> bool | Fault | None:
         """Tell whether the policies let `claims` say something on a topic."""
-        found = await self._ask(_Question(claims.role, claims.document, topic, (extension,), True))
+        found = await self._ask(_Question(claims.role, claims.document, claims.headers, topic, (extension,), True))
         if found == _UNSET:
             return None
         return found if isinstance(found, Fault) else extension in found
@@ -116,6 +117,7 @@ class RowPolicies:
                 self._query,
                 role=question.role,
                 claims=question.document.decode(),
+                headers=question.headers.decode(),
                 topic=question.topic,
                 extensions=list(question.extensions),
                 is_write=question.is_write,

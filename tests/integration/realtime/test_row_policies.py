@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
+
 from rowcast.core.codec import encode_json
 from rowcast.realtime.authorize import Claims
 from rowcast.realtime.channel_policy import Access, Fault
@@ -179,3 +181,15 @@ async def test_a_function_of_a_policy_finds_its_tables_by_the_usual_search_path(
     async with policies(dsn, script) as rules:
         assert await rules.read(person(ANN), "room:1", wants_presence=False) == Access(True)
         assert await rules.read(person(ANN), "room:2", wants_presence=False) == NOTHING
+
+
+async def test_policies_may_read_the_headers_of_the_socket(dsn: str) -> None:
+    script = """
+    create policy by_header on realtime.messages using (
+        nullif(current_setting('request.headers', true), '')::json ->> 'x-shop' = realtime.topic());
+    """
+    claims = msgspec.structs.replace(person(ANN), headers=b'{"x-shop":"room:1"}')
+    async with policies(dsn, script) as rules:
+        assert await rules.read(claims, "room:1", wants_presence=False) == Access(True)
+        assert await rules.read(claims, "room:2", wants_presence=False) == NOTHING
+        assert await rules.read(person(ANN), "room:1", wants_presence=False) == NOTHING

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from rowcast.realtime.admission import Identity, limit_fault, replay_fault, topic_fault
-from rowcast.realtime.authorize import Authorizer, Claims
+from rowcast.realtime.authorize import Authorizer, Claims, sign_token
 from rowcast.realtime.join import InvalidReplay, JoinRequest, Replay
 from rowcast.realtime.limits import Meter, RealtimeLimits
 from rowcast.realtime.messages import TopicKey
@@ -89,3 +89,13 @@ def test_public_topics_are_those_of_the_sockets_tenant_and_private_ones_of_the_c
 
     assert identity.key(Claims("authenticated", 0, "globex"), "r", is_private=False) == TopicKey("acme", False, "r")
     assert identity.key(Claims("authenticated", 0, "globex"), "r", is_private=True) == TopicKey("globex", True, "r")
+
+
+def test_a_channels_own_token_is_read_with_the_headers_of_its_socket() -> None:
+    secret = "a secret for tests that has more than 32 bytes"
+    identity = Identity(Authorizer(secret=secret), Claims("anon", 0, headers=b'{"x-shop":"s1"}'))
+
+    found = identity.check(sign_token({"role": "authenticated", "exp": 4_000_000_000}, secret), SINCE.since)
+
+    assert isinstance(found, Claims)
+    assert (found.role, found.headers) == ("authenticated", b'{"x-shop":"s1"}')

@@ -95,3 +95,10 @@ def test_a_refusal_is_json_and_ends_the_connection() -> None:
     assert b"Connection: close" in head
     assert f"Content-Length: {len(body)}".encode() in head
     assert json.loads(body) == {"error": "API key is missing"}
+
+
+def test_headers_of_the_applications_own_are_kept_for_policies_without_the_token() -> None:
+    found = read(PATH, extra="X-Shop: s1\r\nX-Shop: s2\r\nX-Api-Key: secret\r\nAccept: a\r\n")
+
+    assert isinstance(found, Upgrade)
+    assert json.loads(found.own_headers) == {"x-shop": "s1, s2"}
