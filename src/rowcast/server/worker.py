@@ -11,6 +11,8 @@ import uvloop
 from rowcast.core.clock import SystemClock
 from rowcast.core.telemetry import tell
 from rowcast.server.app import open_app
+from rowcast.server.failure import crash_text, refusal_in
+from rowcast.server.output import ExitCode, exit_code, print_refusal
 from rowcast.server.parts import api_routes, told, user_routes
 from rowcast.server.plugins import load_packs
 from rowcast.server.ports import bind
@@ -101,9 +103,17 @@ async def _run(descriptors: list[int]) -> None:
 
 
 def main() -> None:
-    """Run a worker on the two descriptors that its server has passed."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run([int(word) for word in sys.argv[1:3]]))
+    """Run a worker on the two descriptors that its server has passed; its exit code says how it ended."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run([int(word) for word in sys.argv[1:3]]))
+    except Exception as error:  # noqa: BLE001 - the end of the road: told once, and the server starts another
+        refusal = refusal_in(error)
+        if refusal is None:
+            sys.stderr.write(crash_text(error) + "\n")
+            sys.exit(ExitCode.CRASHED)
+        print_refusal(refusal.code, str(refusal), is_json=False)
+        sys.exit(exit_code(refusal))
 
 
 if __name__ == "__main__":
