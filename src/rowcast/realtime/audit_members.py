@@ -1,7 +1,10 @@
-"""What one socket's channels come to in the record of activity: joins, leaves, refusals, heartbeats and messages."""
+"""What one socket's channels come to in the record of activity: joins, leaves, refusals, heartbeats and messages.
 
-from collections.abc import Callable
+Ten thousand sockets have one each, so it holds no more than it must.
+"""
+
 from dataclasses import dataclass
+from typing import Protocol
 
 from rowcast.realtime.audit import ActivityLog, Member, refusal_text
 from rowcast.realtime.authorize import DEFAULT_TENANT, Claims
@@ -10,69 +13,94 @@ from rowcast.realtime.protocol import WIRE_PREFIX
 from rowcast.realtime.subscriptions import user_of
 
 
+class Topics(Protocol):
+    """Who counts what topics are told: the hub."""
+
+    def told_on(self, key: TopicKey) -> int:
+        """Give how many messages a topic has been told here."""
+        ...
+
+
 @dataclass(slots=True)
 class _Membership:
-    member: Member
+    key: TopicKey
+    user_id: str
     counted: int
 
 
 class Memberships:
     """Tells the record what a socket does. Nothing is counted for each message: topics count, and here is read."""
 
-    __slots__ = ("_activity", "_asking", "_changes", "_connection_id", "_joined", "_told_on")
+    __slots__ = ("_activity", "_asking", "_changes", "_joined", "_number", "_topics")
 
-    def __init__(self, activity: ActivityLog, *, number: int, told_on: Callable[[TopicKey], int]) -> None:
-        """Speak for the socket `number`; `told_on` gives how many messages a topic has been told here."""
+    def __init__(self, activity: ActivityLog, *, number: int, topics: Topics) -> None:
+        """Speak for the socket `number`."""
         self._activity = activity
-        self._connection_id = str(number)
-        self._told_on = told_on
+        self._number = number
+        self._topics = topics
         self._changes = 0
-        self._joined: dict[TopicKey, _Membership] = {}
-        self._asking: dict[str, Claims] = {}
+        self._joined: list[_Membership] = []
+        self._asking: dict[str, Claims] | None = None
 
     def ask(self, topic: str, claims: Claims) -> None:
         """Somebody wants to join a private topic: a refusal will be his."""
+        if self._asking is None:
+            self._asking = {}
         self._asking[topic] = claims
 
     def join(self, key: TopicKey, claims: Claims) -> None:
         """A channel has joined; said again, it goes on."""
-        self._asking.pop(key.topic, None)
-        if key in self._joined:
-            return
-        member = Member(key.tenant_id, user_of(claims.document), self._connection_id, key.topic)
-        self._joined[key] = _Membership(member, self._told_on(key))
-        self._activity.joined(member)
+        self._answered(key.topic)
+        if self._find(key) is None:
+            found = _Membership(key, user_of(claims.document), self._topics.told_on(key))
+            self._joined.append(found)
+            self._activity.joined(self._member(found))
 
     def leave(self, key: TopicKey, reason: str) -> None:
         """A channel is over; one that never was joined is passed over."""
-        self._asking.pop(key.topic, None)
-        found = self._joined.get(key)
+        self._answered(key.topic)
+        found = self._find(key)
         if found is not None:
-            self._count(key, found)
-            del self._joined[key]
-            self._activity.left(found.member, reason)
+            self._count(found)
+            self._joined.remove(found)
+            self._activity.left(self._member(found), reason)
 
     def refuse(self, frame: Frame, claims: Claims) -> None:
         """A join was refused by this reply; without a question before it, `claims` are those of the socket."""
         topic = frame.topic.removeprefix(WIRE_PREFIX)
-        whose = self._asking.pop(topic, claims)
+        whose = self._answered(topic) or claims
         tenant_id = whose.tenant_id or claims.tenant_id or DEFAULT_TENANT
-        member = Member(tenant_id, user_of(whose.document), self._connection_id, topic)
+        member = Member(tenant_id, user_of(whose.document), str(self._number), topic)
         self._activity.refused(member, refusal_text(bytes(frame.payload)))
 
     def beat(self, changes: int = 0) -> None:
         """The client's heartbeat came; its channels of now have been told so many `changes` of rows."""
         if not self._joined:
             return
-        self._activity.alive(self._connection_id)
-        for key, found in self._joined.items():
-            self._count(key, found)
-        member = next(iter(self._joined.values())).member
+        self._activity.alive(str(self._number))
+        for found in self._joined:
+            self._count(found)
+        first = self._joined[0]
         # Channels that are over take their changes with them.
-        self._activity.told(member.tenant_id, member.user_id, max(0, changes - self._changes))
+        self._activity.told(first.key.tenant_id, first.user_id, max(0, changes - self._changes))
         self._changes = changes
 
-    def _count(self, key: TopicKey, found: _Membership) -> None:
-        told = self._told_on(key)
-        self._activity.told(found.member.tenant_id, found.member.user_id, told - found.counted)
+    def _answered(self, topic: str) -> Claims | None:
+        """Give whose question about a topic has found its answer, and forget it."""
+        if self._asking is None:
+            return None
+        found = self._asking.pop(topic, None)
+        if not self._asking:
+            self._asking = None
+        return found
+
+    def _find(self, key: TopicKey) -> _Membership | None:
+        return next((found for found in self._joined if found.key == key), None)
+
+    def _member(self, found: _Membership) -> Member:
+        return Member(found.key.tenant_id, found.user_id, str(self._number), found.key.topic)
+
+    def _count(self, found: _Membership) -> None:
+        told = self._topics.told_on(found.key)
+        self._activity.told(found.key.tenant_id, found.user_id, told - found.counted)
         found.counted = told

@@ -52,7 +52,8 @@ class ActivityWriter:
         self._table = SubscriptionTable(database=database)
         self._queries = load_queries("rowcast.realtime")
         self._waiting = _Waiting()
-        self._pinged_at_s: dict[str, float] = {}
+        self._noted: set[str] = set()
+        self._noted_since_s = clock.monotonic_s()
         self._lock = asyncio.Lock()
 
     def joined(self, member: Member) -> None:
@@ -62,7 +63,6 @@ class ActivityWriter:
     def left(self, member: Member, reason: str) -> None:
         """It does so no longer."""
         self._keep("leave", member, reason)
-        self._pinged_at_s.pop(member.connection_id, None)
 
     def refused(self, member: Member, reason: str) -> None:
         """A socket may not hear a topic."""
@@ -71,10 +71,10 @@ class ActivityWriter:
     def alive(self, connection_id: str) -> None:
         """A socket sent its heartbeat; noted once in a while, well before it would count as dead."""
         now_s = self._clock.monotonic_s()
-        if now_s - self._pinged_at_s.get(connection_id, -self._limits.ping_s) < self._limits.ping_s:
-            return
-        if len(self._waiting.pings) < self._limits.waiting:
-            self._pinged_at_s[connection_id] = now_s
+        if now_s - self._noted_since_s >= self._limits.ping_s:
+            self._noted, self._noted_since_s = set(), now_s
+        if connection_id not in self._noted and len(self._waiting.pings) < self._limits.waiting:
+            self._noted.add(connection_id)
             self._waiting.pings.add(connection_id)
 
     def told(self, tenant_id: str, user_id: str, messages: int) -> None:

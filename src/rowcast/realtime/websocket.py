@@ -12,6 +12,7 @@ import msgspec
 
 from rowcast.core.telemetry import tell
 from rowcast.realtime import frames
+from rowcast.realtime.audit import ActivityLog
 from rowcast.realtime.audit_members import Memberships
 from rowcast.realtime.channel_sockets import SocketChannels
 from rowcast.realtime.ear import Ear
@@ -98,8 +99,6 @@ class SocketProtocol(asyncio.Protocol):
         self._is_gone = False
         self._channels = SocketChannels(self, hub)
         self._members: Memberships | None = None
-        if hub.activity is not None:
-            self._members = Memberships(hub.activity, number=session.number, told_on=hub.told_on)
 
     def attach(self, transport: asyncio.Transport, first_bytes: bytes) -> None:
         """Take over a transport whose upgrade was answered, and what came behind the upgrade."""
@@ -282,8 +281,8 @@ class SocketProtocol(asyncio.Protocol):
 
     def _do(self, effects: Effects) -> None:
         for effect in effects:
-            if self._members is not None:
-                self._record(effect, self._members)
+            if self._hub.activity is not None:
+                self._record(effect, self._hub.activity)
             match effect:
                 case Send(frame, delay_s):
                     self._send(frame, delay_s)
@@ -299,19 +298,26 @@ class SocketProtocol(asyncio.Protocol):
                 case _:
                     self._channels.do(effect)
 
-    def _record(self, effect: Effect, members: Memberships) -> None:
+    def _record(self, effect: Effect, activity: ActivityLog) -> None:
         match effect:
             case Subscribe(key):
                 channels = self._session.channels.values()
                 own = next((channel.claims for channel in channels if channel.key == key), self._session.claims)
-                members.join(key, own)
-            case Unsubscribe(key):
-                members.leave(key, "disconnect" if self._is_gone or self._closing_since_s is not None else "leave")
+                self._recorded(activity).join(key, own)
+            case Unsubscribe(key) if self._members is not None:
+                is_over = self._is_gone or self._closing_since_s is not None
+                self._members.leave(key, "disconnect" if is_over else "leave")
             case Ask(_, MayRead(claims, topic)):
-                members.ask(topic, claims)
+                self._recorded(activity).ask(topic, claims)
             case Send(frame, delay_s) if delay_s:
                 # Only the refusal of a join is put off.
-                members.refuse(frame, self._session.claims)
+                self._recorded(activity).refuse(frame, self._session.claims)
+
+    def _recorded(self, activity: ActivityLog) -> Memberships:
+        """Give what is recorded of this socket; made when there is something."""
+        if self._members is None:
+            self._members = Memberships(activity, number=self.number, topics=self._hub)
+        return self._members
 
     def _hear_answer(self, number: int, answer: Answer) -> None:
         if self._is_gone or self._closing_since_s is not None:

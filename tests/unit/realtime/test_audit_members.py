@@ -15,7 +15,10 @@ class Record:
 
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
-        self.told_on = {ROOM: 5, HALL: 0}
+        self.counts = {ROOM: 5, HALL: 0}
+
+    def told_on(self, key: TopicKey) -> int:
+        return self.counts[key]
 
     def joined(self, member: Member) -> None:
         self.calls.append(("joined", member.user_id, member.topic))
@@ -34,7 +37,7 @@ class Record:
 
 
 def members(record: Record) -> Memberships:
-    return Memberships(record, number=7, told_on=record.told_on.__getitem__)
+    return Memberships(record, number=7, topics=record)
 
 
 def refusal(topic: str, reason: str) -> Frame:
@@ -59,7 +62,7 @@ def test_a_heartbeat_counts_what_was_told_since_the_last_one() -> None:
     channels.join(ROOM, ADA)
     record.calls.clear()
     for told in (8, 8):
-        record.told_on[ROOM] = told
+        record.counts[ROOM] = told
         channels.beat()
 
     assert [call for call in record.calls if call[-1] != 0] == [("alive", "7"), ("told", "ada", 3), ("alive", "7")]
@@ -80,7 +83,7 @@ def test_what_was_told_before_the_leave_is_counted() -> None:
     record = Record()
     channels = members(record)
     channels.join(ROOM, ADA)
-    record.told_on[ROOM] = 6
+    record.counts[ROOM] = 6
     channels.leave(ROOM, "disconnect")
 
     assert ("told", "ada", 1) in record.calls
