@@ -19,6 +19,7 @@ from rowcast.store.sql import load_queries
 MESSAGE_LOCK = (0x726F776D, 1)
 """Both keys of the advisory lock of the reader, apart from those of the feeds and the bus."""
 _LOOK_EVERY_S = 0.025
+_REST_SHARE = 4.0
 _RETRY_S = 1.0
 _LOOK_AGAIN_S = 10.0
 _TIMEOUT_S = 30.0
@@ -63,7 +64,7 @@ class MessageFeed:
             row = await connection.fetch_one(self._queries["message_road"], is_streamed=self._is_streamed)
             if not (row and row["is_needed"]):
                 return _LOOK_AGAIN_S
-            while not await self._is_ours(connection):
+            while not await self._is_ours(connection):  # noqa: ASYNC110 - the lock is the server's
                 await asyncio.sleep(_RETRY_S)
             await self._follow(connection)
         finally:
@@ -81,13 +82,16 @@ class MessageFeed:
         assert row is not None
         seen: str = row["seen"]
         tell("messages.followed")
+        loop = asyncio.get_running_loop()
         while True:
+            began_s = loop.time()
             row = await connection.fetch_one(self._queries["current_snapshot"])
             assert row is not None
             if row["until"] != seen:
                 await self._tell_between(connection, seen, row["until"])
                 seen = row["until"]
-            await asyncio.sleep(_LOOK_EVERY_S)
+            # Behind a transaction that stays open each look passes over all that was told since: then less often.
+            await asyncio.sleep(max(_LOOK_EVERY_S, _REST_SHARE * (loop.time() - began_s)))
 
     async def _tell_between(self, connection: Connection, seen: str, until: str) -> None:
         after, is_more, is_told = _START, True, False

@@ -233,3 +233,29 @@ async def test_a_table_without_our_columns_is_left_to_the_log(rowcast_cluster: C
         run(dsn, SEND, [1, 2])
 
         assert await listener.has(2) == counted(1, 2)
+
+
+async def test_a_slot_that_was_there_before_the_messages_tells_them_from_now_on(any_dsn: str) -> None:
+    listener = Listener()
+    async with opened(any_dsn):
+        emit(any_dsn, 1)
+    run(any_dsn, SEND, [1, 1])
+
+    async with from_log(any_dsn, listener):
+        run(any_dsn, SEND, [2, 3])
+
+        assert await listener.has(2) == counted(2, 3)
+
+
+async def test_a_transaction_larger_than_memory_should_hold_comes_in_pieces(dsn: str) -> None:
+    sizes: list[int] = []
+
+    async def hear(messages: Sequence[StoredMessage]) -> None:
+        sizes.append(len(messages))
+
+    async with opened(dsn, hear=hear, batch_size=100) as feed:
+        run(dsn, SEND, [1, 5000])
+        emit(dsn, 1)
+        await settle(feed, await feed.next_batch())
+
+    assert (sum(sizes), max(sizes) <= 100) == (5000, True)
