@@ -14,6 +14,7 @@ from rowcast.core.telemetry import tell
 from rowcast.realtime.authorize import Claims
 from rowcast.realtime.change_filter import FilterFault
 from rowcast.realtime.change_index import Audience
+from rowcast.realtime.change_recent import RecentTables
 from rowcast.realtime.change_source import Binding, ChangeReceiver, ChangeSource
 from rowcast.realtime.change_tables import ChangeTables
 from rowcast.realtime.changes_binding import (
@@ -78,6 +79,7 @@ class Changes:
         self._feed = feed
         self._options = options or ChangesOptions()
         self._tables = ChangeTables(database=database, timeout_s=self._options.question_s)
+        self._recent = RecentTables(self._tables, clock=clock)
         self._visibility = RowVisibility(database=database, clock=clock, options=self._options.visibility)
         self._subscriptions: Subscriptions[ChangeReceiver] = {}
         self._views = ChangeViews(self._tables, self._subscriptions, checks_deletes=self._options.deletes == "checked")
@@ -150,10 +152,10 @@ class Changes:
         wanted = read_binding(binding)
         if isinstance(wanted, FilterFault):
             return wanted
-        tables = await self._tables.published(wanted.schema, wanted.table)
+        tables = await self._recent.published(wanted.schema, wanted.table)
         if not tables:
             return FilterFault(not_published(binding, wanted))
-        role = await self._tables.role(tables[0].oid, audience.role)
+        role = await self._recent.role(tables[0].oid, audience.role)
         if role is None:
             return FilterFault(refused(binding, wanted, f'role "{audience.role}" does not exist'))
         is_one = wanted.schema is not None and wanted.table is not None
@@ -169,10 +171,10 @@ class Changes:
                 return f"invalid column for select {name}"
         if not wanted.conditions:
             return None
-        columns = await self._tables.columns(oid)
+        columns = await self._recent.columns(oid)
         for condition in wanted.conditions:
             column = columns.get(condition.column) if condition.column in readable else None
-            found = await self._tables.literals(oid, condition, column)
+            found = await self._recent.literals(oid, condition, column)
             if isinstance(found, FilterFault):
                 return found.text
         return None

@@ -80,7 +80,9 @@ class ChangeView(Generic[R]):
         return asked.names(self.table.schema, self.table.name)
 
     def knows(self, asked: Asked) -> bool:
-        """Tell whether the role and the literals of a binding have been asked for."""
+        """Tell whether nothing needs to be asked for a binding: all is known, or it is about another table."""
+        if not self.concerns(asked):
+            return True
         return asked.audience.role in self.roles and all(each in self.literals for each in asked.conditions)
 
     def add(self, receiver: R, asked: Asked) -> bool:

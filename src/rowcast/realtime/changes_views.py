@@ -33,9 +33,9 @@ class ChangeViews(Generic[R]):
             return known[1]
         views = await self._make(table)
         # Whoever came while we asked is put in without a further wait.
-        while missing := [view for view in views if self._lacks(view)]:
-            for view in missing:
-                await self._learn(view)
+        while missing := [(view, each) for view in views for each in self._all() if not view.knows(each)]:
+            for view, each in missing:
+                await self._learn(view, each)
         for view in views:
             for receiver, asked in self._subscriptions.items():
                 self._add(view, receiver, asked)
@@ -45,8 +45,8 @@ class ChangeViews(Generic[R]):
     async def include(self, receiver: R) -> None:
         """Put a new receiver into the views that there are."""
         for view in [view for _, views in self._views.values() for view in views]:
-            while self._lacks(view):
-                await self._learn(view)
+            for asked in self._subscriptions.get(receiver, ()):
+                await self._learn(view, asked)
             self._add(view, receiver, self._subscriptions.get(receiver, ()))
 
     def exclude(self, receiver: R) -> None:
@@ -82,23 +82,20 @@ class ChangeViews(Generic[R]):
             )
         return tuple(views)
 
-    def _wanted(self, view: ChangeView[R]) -> Iterator[Asked]:
-        return (each for asked in self._subscriptions.values() for each in asked if view.concerns(each))
+    def _all(self) -> Iterator[Asked]:
+        return (each for asked in self._subscriptions.values() for each in asked)
 
-    def _lacks(self, view: ChangeView[R]) -> bool:
-        return any(not view.knows(asked) for asked in self._wanted(view))
-
-    async def _learn(self, view: ChangeView[R]) -> None:
-        """Ask for the roles and the literals that a view does not know yet."""
-        for asked in [each for each in self._wanted(view) if not view.knows(each)]:
-            role = asked.audience.role
-            if role not in view.roles:
-                view.roles[role] = await self._tables.role(view.facts.oid, role) or _NOTHING
-            for condition in asked.conditions:
-                if condition not in view.literals:
-                    column = view.column(condition.column)
-                    found = await self._tables.literals(view.facts.oid, condition, column)
-                    view.literals[condition] = None if isinstance(found, FilterFault) else found
+    async def _learn(self, view: ChangeView[R], asked: Asked) -> None:
+        """Ask for the role and the literals of a binding that a view does not know yet."""
+        if view.knows(asked):
+            return
+        role = asked.audience.role
+        if role not in view.roles:
+            view.roles[role] = await self._tables.role(view.facts.oid, role) or _NOTHING
+        for condition in asked.conditions:
+            if condition not in view.literals:
+                found = await self._tables.literals(view.facts.oid, condition, view.column(condition.column))
+                view.literals[condition] = None if isinstance(found, FilterFault) else found
 
     def _add(self, view: ChangeView[R], receiver: R, asked: tuple[Asked, ...]) -> None:
         for each in asked:

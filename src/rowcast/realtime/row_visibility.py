@@ -18,6 +18,7 @@ from rowcast.realtime.change_index import Audience
 from rowcast.store.pool import Database, Row
 from rowcast.store.sql import load_queries
 
+_RESTING_LIMIT = 10_000
 _REST = RetryPolicy(base_s=5.0, cap_s=60.0, jitter=0.0)
 
 
@@ -73,10 +74,6 @@ class RowVisibility:
         text = (b"[" + b",".join(rows) + b"]").decode()
         return await self._ask(oid, audience, "visible_old_rows", {"old_rows": text})
 
-    def forget(self, audience: Audience) -> None:
-        """Forget an audience that nobody belongs to any more."""
-        self._resting = {key: value for key, value in self._resting.items() if key[1] != audience}
-
     async def _ask(self, oid: int, audience: Audience, query: str, values: dict[str, object]) -> Visible | Resting:
         failures, until_s = self._resting.get((oid, audience), (0, 0.0))
         if failures and self._clock.monotonic_s() < until_s:
@@ -87,6 +84,9 @@ class RowVisibility:
             return Visible(frozenset(row["place"] - 1 for row in rows), is_back=failures > 0)
         rest_s = backoff_s(failures + 1, _REST)
         self._resting[oid, audience] = failures + 1, self._clock.monotonic_s() + rest_s
+        if len(self._resting) > _RESTING_LIMIT:
+            # Those that rest longest are the first to be asked about again.
+            del self._resting[next(iter(self._resting))]
         tell("changes.quarantined", role=audience.role, rest_s=rest_s)
         return Resting(fault)
 

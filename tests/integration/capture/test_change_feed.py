@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from rowcast.bus.bus import Bus
@@ -10,7 +11,9 @@ from rowcast.bus.memory import MemoryBus
 from rowcast.capture.change_feed import ChangeFeed, ChangeFeedOptions
 from rowcast.core.clock import SystemClock
 from rowcast.core.row_change import RowChanges
-from rowcast.store.pool import Database
+from rowcast.server.embedded import EmbeddedPostgres
+from rowcast.store.migrate import migrate_database
+from rowcast.store.pool import Database, open_database
 from tests.integration.capture.feeding import Heard, run, slots, until
 
 OPTIONS = ChangeFeedOptions(lease_s=3.0, linger_s=0.2, retry_s=0.05, piece_rows=100)
@@ -218,3 +221,25 @@ async def test_how_far_it_is_behind_is_told(dsn: str, database: Database) -> Non
     facts: dict[str, Any] = heard.named("changes.measured")[0]
     assert set(facts) == {"lag_s", "lag_bytes", "kept_bytes", "safe_bytes", "wal_status"}
     assert facts["wal_status"] == "reserved"
+
+
+async def test_a_slot_that_the_server_gives_up_is_announced_and_made_anew(server_folder: Path) -> None:
+    settings = {"max_slot_wal_keep_size": "1MB", "max_wal_size": "32MB", "min_wal_size": "32MB", "fsync": "off"}
+    async with EmbeddedPostgres(server_folder, settings=settings) as server:
+        dsn = server.dsn
+        await migrate_database(dsn)
+        prepare(dsn)
+        run(dsn, "create table noise (t text)")
+        async with open_database(dsn) as database, running(dsn, database) as (feed, hearer):
+            await live(feed)
+            hearer.gate.clear()
+            insert(dsn, 1)
+            for _ in range(6):
+                run(dsn, "insert into noise select repeat('x', 1000) from generate_series(1, 20000)")
+                run(dsn, "select pg_switch_wal()")
+                run(dsn, "checkpoint")
+            await until(lambda: slots(dsn) == [])
+            hearer.gate.set()
+            await until(lambda: hearer.said == ["live", "gap", "live"])
+            insert(dsn, 9000)
+            await until(lambda: hearer.numbers[-1:] == [9000])

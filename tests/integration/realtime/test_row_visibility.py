@@ -94,8 +94,6 @@ async def test_each_failure_makes_the_rest_longer(
         return isinstance(found, Resting) and found.fault is not None
 
     assert [await faults_after(seconds) for seconds in (0.0, 4.0, 2.0, 9.0, 2.0)] == [True, False, True, False, True]
-    visibility.forget(audience())
-    assert await faults_after(0.0)
 
 
 async def test_rows_that_are_gone_are_held_against_the_policies_as_they_were(

@@ -1,3 +1,5 @@
+import msgspec
+
 from rowcast.realtime.change_index import Audience
 from rowcast.realtime.change_types import Literals, RoleFacts
 from tests.unit.realtime.change_rows import ANON, Receiver, asked, insert, subscribe, view
@@ -39,6 +41,8 @@ def test_a_filter_that_does_not_fit_the_table_hears_nothing() -> None:
     made.literals[wanted.conditions[0]] = None
 
     assert made.knows(wanted)
+    assert not view().knows(wanted)
+    assert view().knows(msgspec.structs.replace(wanted, table="bills"))
     assert not made.add(Receiver(), wanted)
 
 
