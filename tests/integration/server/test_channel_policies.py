@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import psycopg
@@ -178,6 +178,38 @@ async def test_public_and_private_topics_of_one_name_never_meet(dsn: str) -> Non
 
         assert [json.loads((await one.heard())[3])["to"] for one in (private, public)] == ["private", "public"]
         assert [(await one.heard())[3] for one in (private, public)] == [b"\x00\xff", b"\x01"]
+
+
+async def test_one_name_of_three_tenants_is_three_topics(dsn: str) -> None:
+    run(dsn, "create policy all_open on realtime.messages using (true)")
+    tokens = {"acme": bearer(tenant_id="acme"), "bell": bearer(tenant_id="bell"), "nobody": bearer()}
+    async with telling(dsn) as server, AsyncExitStack() as stack:
+        sockets = {name: await stack.enter_async_context(socket(server, token)) for name, token in tokens.items()}
+        for one in sockets.values():
+            assert await one.join("room") == ["ok"]
+        assert await sockets["acme"].join("tenant:acme") == ["ok"]
+        assert await sockets["bell"].join("tenant:acme") == [REFUSED + "tenant:acme"]
+        for name in ("acme", "bell", ""):
+            run(
+                dsn,
+                f"""select set_config('rowcast.tenant_id', '{name}', false), realtime.send('{{"of": "{name}"}}', 'e', 'room')""",
+            )
+        run(dsn, """select realtime.send('{"of": "the topic"}', 'e', 'tenant:acme')""")
+        for name in tokens:
+            run(
+                dsn,
+                f"""select set_config('rowcast.tenant_id', '{name if name != "nobody" else ""}', false),
+                                realtime.send('{{"of": "end"}}', 'e', 'room')""",
+            )
+
+        expected = {"acme": ["acme", "end", "the topic"], "bell": ["bell", "end"], "nobody": ["", "end"]}
+        heard: dict[str, list[str]] = {
+            name: sorted([json.loads((await one.heard())[3])["of"] for _ in expected[name]])
+            for name, one in sockets.items()
+        }
+
+    # What is told on one topic comes in order: a message of another tenant would stand in the place of the last one.
+    assert heard == expected
 
 
 async def test_packs_and_settings_open_topics_and_close_all_others(dsn: str) -> None:
