@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from rowcast.realtime.channel_rules import ChannelAccess as ChannelAccess
     from rowcast.realtime.channel_rules import channel as channel
     from rowcast.realtime.owner_rules import OwnedTopic as OwnedTopic
+    from rowcast.realtime.subscriptions import DeclaredChannel as DeclaredChannel
     from rowcast.router.rule import Rule as Rule
     from rowcast.router.rule import rule as rule
 
 _ROOMS = {
     "ChannelAccess": "realtime.channel_rules",
+    "DeclaredChannel": "realtime.subscriptions",
     "Delivered": "core.outcome",
     "Delivery": "core.delivery",
     "Event": "core.event",
@@ -60,7 +62,7 @@ __all__ = [  # noqa: RUF022 - in the order in which people meet them
     "emit", "emit_many",
     "Rule", "rule",
     "task", "enqueue",
-    "channel", "ChannelAccess", "OwnedTopic",
+    "channel", "ChannelAccess", "OwnedTopic", "DeclaredChannel",
     "Sink", "Delivery", "Outcome", "Delivered", "Retry", "Rejected",
     "Pack", "Watch",
     "RowcastError", "errors",

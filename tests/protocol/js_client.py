@@ -30,7 +30,8 @@ def require_js() -> None:
 
 
 def _is_installed() -> bool:
-    return (JS / "node_modules" / "@supabase" / "realtime-js").is_dir() and (JS / "node_modules" / "ws").is_dir()
+    names = ("@supabase/realtime-js", "@supabase/supabase-js", "ws")
+    return all((JS / "node_modules" / name).is_dir() for name in names)
 
 
 def _install() -> None:

@@ -1,4 +1,4 @@
-"""HTTP of the stock server: is it there, and which tenants it has. Tenants are looked at only; the database has them."""
+"""HTTP of the stock server: is it there, and which tenants it has. Tenants are only looked at here."""
 
 from collections.abc import Mapping
 from typing import Any

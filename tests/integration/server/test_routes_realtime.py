@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
+from rowcast import DeclaredChannel, Pack
 from rowcast.realtime.authorize import sign_token
-from rowcast.realtime.subscriptions import DeclaredChannel
 from tests.integration.server.running import JWT_SECRET, Running, assert_problem, running
 from tests.protocol.raw_socket import raw_socket
 
@@ -160,8 +160,21 @@ async def test_a_tenants_figures_need_a_key_with_the_scope(api: Running) -> None
     assert_problem(await api.client.get(path, headers=await api.key("realtime:read")), 400, "input.tenant_missing")
 
 
-def test_a_channel_in_python_is_the_same_as_one_in_the_file() -> None:
-    assert DeclaredChannel(name="orders", table="orders", filter_field="customer", value_type="text").name == "orders"
+async def test_a_channel_of_a_pack_is_subscribed_to_like_one_of_the_file(dsn: str) -> None:
+    profile = DeclaredChannel(
+        name="client-profile", table="profiles", filter_field="couple_id", claim="app_metadata.couple", event="UPDATE"
+    )
+    couple = user(app_metadata={"couple": SUPPLIER})
+    body = {"channels": ["client-profile", "form-responses"], "filters": {"couple_id": SUPPLIER}}
+    async with running(dsn, packs=[Pack(name="weddings_test", subscriptions=(profile,))], channel=CHANNELS) as api:
+        granted = await api.client.post(
+            "/api/realtime/subscribe", json={**body, "channels": ["client-profile"]}, headers=couple
+        )
+        refused = await api.client.post("/api/realtime/subscribe", json=body, headers=couple)
+
+    (made,) = granted.json()["subscriptions"]
+    assert (made["event"], made["filter"]) == ("UPDATE", f"couple_id=eq.{SUPPLIER}")
+    assert_problem(refused, 400, "input.filter")
 
 
 async def test_a_browser_joins_what_it_subscribed_to_and_its_status_is_what_its_socket_does(dsn: str) -> None:
