@@ -246,6 +246,8 @@ class Hub:
     async def _answer(self, question: MayRead | MayWrite | Recall, then: Callable[[Answer], None]) -> None:
         try:
             then(await self.outside.answer(question))
+        except Exception as error:  # noqa: BLE001 - task boundary: a fault of one socket must not end the others
+            tell("socket.crashed", error=type(error).__name__)
         finally:
             self._questions -= 1
 
@@ -258,6 +260,8 @@ class Hub:
                 await self.outside.follow(newest, receiver)
                 then(Followed())
                 newest = self._following[receiver]
+        except Exception as error:  # noqa: BLE001 - task boundary: a fault of one socket must not end the others
+            tell("socket.crashed", error=type(error).__name__)
         finally:
             patience.cancel()
             del self._following[receiver]

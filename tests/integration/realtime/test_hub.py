@@ -8,6 +8,8 @@ import pytest
 
 from rowcast.bus.postgres import PostgresBus
 from rowcast.core.delivery import Owed
+from rowcast.realtime.authorize import Claims
+from rowcast.realtime.effects import MayWrite
 from rowcast.realtime.hub import HubLimits
 from rowcast.realtime.messages import Broadcast, pack_broadcast
 from rowcast.realtime.sink import RealtimeSink
@@ -105,3 +107,35 @@ async def test_a_clients_broadcast_reaches_the_other_node_and_not_the_client_its
             {"type": "broadcast", "event": "e", "payload": {"a": 1}},
         ]
         await here.heartbeat()
+
+
+async def test_a_fault_of_ours_in_one_socket_ends_no_other() -> None:
+    def fails(_: object) -> None:
+        raise RuntimeError
+
+    async with serving() as server, raw_socket(server.port, token()) as client:
+        await client.join("r", private=True, broadcast={"self": True})
+        server.hub.ask(MayWrite(Claims("authenticated", 0, "acme"), "r", "broadcast"), fails)
+        await client.say("1", "2", "realtime:r", "broadcast", {"type": "broadcast", "event": "e", "payload": {}})
+
+        assert (await client.hear())[3] == "broadcast"
+
+
+async def test_presences_of_two_nodes_meet_over_the_database_too(dsn: str) -> None:
+    async with AsyncExitStack() as stack:
+        clients = []
+        for number in range(2):
+            bus = PostgresBus(dsn, node=bytes([number]) * 16, noise=random.Random(number).random)
+            await bus.open()
+            stack.push_async_callback(bus.close)
+            server = await stack.enter_async_context(serving(bus=bus))
+            clients.append(await stack.enter_async_context(raw_socket(server.port, token())))
+        for number, client in enumerate(clients):
+            await client.join("r", presence={"key": f"u{number}", "enabled": True})
+        await clients[0].say("1", "2", "realtime:r", "presence", {"event": "track", "payload": {"a": 1}})
+        async with asyncio.timeout(15):
+            message = await clients[1].hear()
+            while message[3] != "presence_diff":
+                message = await clients[1].hear()
+
+        assert message[4]["joins"]["u0"]["metas"][0]["a"] == 1
