@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from typing import Any
 from uuid import uuid4
 
@@ -207,3 +208,15 @@ async def status_until(api: Running, headers: dict[str, str], *, is_connected: b
             if status["connected"] is is_connected:
                 return status
             await asyncio.sleep(0.05)
+
+
+async def test_a_server_that_stops_keeps_the_leaves_of_its_sockets(dsn: str, sql: Any) -> None:
+    token = user()["authorization"].removeprefix("Bearer ")
+    async with AsyncExitStack() as sockets:
+        async with running(dsn) as api:
+            client = await sockets.enter_async_context(raw_socket(api.port, token))
+            await client.join("room", private=True)
+            await status_until(api, user(), is_connected=True)
+
+        assert sql("select active from rowcast.realtime_subscriptions") == [(False,)]
+        assert sql("select event_type from rowcast.realtime_activity_logs order by id") == [("join",), ("leave",)]
