@@ -26,6 +26,8 @@ from rowcast.server.worker_report import REPORT_EVERY_S, own_report, sum_reports
 WORKERS = "workers"
 _RESTART = RetryPolicy(base_s=0.2, cap_s=10.0, jitter=0.3)
 _STEADY_S = 30.0
+# A worker reports twice a second, and has this long for its start.
+_SILENCE_S, _START_S = 10.0, 90.0
 _LAST_WORDS_S = 5.0
 
 
@@ -59,6 +61,8 @@ class Workers:
         self._noise = noise
         self._reports: dict[int, Report] = {}
         self._attached: dict[int, Attached] = {}
+        self._processes: dict[int, asyncio.subprocess.Process] = {}
+        self._heard_by_s: dict[int, float] = {}
         self._ready: dict[int, Attached] = {}
 
     async def run(self) -> None:
@@ -94,7 +98,8 @@ class Workers:
         try:
             worker = await self._exchange.attach(pairs[0][0], pairs[1][0], on_frame=lambda it: self._take(number, it))
             worker.send(Begin(number, self._document, self._port))
-            self._attached[number] = worker
+            self._attached[number], self._processes[number] = worker, process
+            self._heard_by_s[number] = self._clock.monotonic_s() + _START_S
             return await process.wait()
         finally:
             self._forget(number)
@@ -108,10 +113,12 @@ class Workers:
                 self._show()
             case Report():
                 self._reports[number] = frame
+                self._heard_by_s[number] = self._clock.monotonic_s() + _SILENCE_S
 
     def _forget(self, number: int) -> None:
         self._ready.pop(number, None)
-        self._reports.pop(number, None)
+        for known in (self._reports, self._attached, self._processes, self._heard_by_s):
+            known.pop(number, None)
         self._show()
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
@@ -143,7 +150,16 @@ class Workers:
             total = sum_reports([own_report(self._health, self._metrics), *self._reports.values()])
             for worker in tuple(self._ready.values()):
                 worker.send(total)
+            self._end_silent()
             await asyncio.sleep(REPORT_EVERY_S)
+
+    def _end_silent(self) -> None:
+        """Kill who says nothing: it holds connections that nobody serves, and another is started in its place."""
+        for number, heard_by_s in tuple(self._heard_by_s.items()):
+            if self._clock.monotonic_s() > heard_by_s:
+                del self._heard_by_s[number]
+                tell("worker.hung", worker=number)
+                self._processes[number].kill()
 
 
 def with_roles(settings: Settings, roles: tuple[str, ...]) -> Settings:

@@ -190,15 +190,17 @@ def _opened(text: str) -> float:
     )
 
 
-async def test_a_missing_worker_is_named_and_the_server_stays_ready(server: Process) -> None:
-    pids = children(server.pid)
-    os.kill(pids[0], signal.SIGSTOP)
-    os.kill(pids[0], signal.SIGKILL)
+def test_a_worker_that_stands_still_is_ended_and_started_again(server: Process) -> None:
+    frozen, other = children(server.pid)
+    os.kill(frozen, signal.SIGSTOP)
 
-    line = server.until("worker.ended")
+    hung = server.until("worker.hung")
+    ended = server.until("worker.ended")
 
-    assert line["code"] == -signal.SIGKILL
-    assert server.until("worker.ready")["worker"] == line["worker"]
+    assert (ended["worker"], ended["code"]) == (hung["worker"], -signal.SIGKILL)
+    assert server.until("worker.ready")["worker"] == hung["worker"]
+    assert frozen not in children(server.pid)
+    assert other in children(server.pid)
 
 
 async def test_a_signal_ends_the_server_and_all_workers_and_clients_are_told(server: Process) -> None:
