@@ -14,6 +14,7 @@ from rowcast.core.errors import InvalidInputError, InvalidTopicError, NotFoundEr
 from rowcast.core.topic import checked_topic
 
 CHANNELS_LIMIT = 10
+_TAKEN = "tenant"
 _WORD = re.compile(r"[a-z][a-z0-9_-]{0,62}\Z")
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}\Z")
 _VALUES = {
@@ -57,10 +58,11 @@ class DeclaredChannel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         """
         words = self.table.split(".")
         columns = (self.filter_field, *self.narrows, *words)
-        if not _WORD.match(self.name) or len(words) > 2 or not all(map(_COLUMN.match, columns)):
+        is_named = _WORD.match(self.name) and self.name != _TAKEN
+        if not is_named or len(words) > 2 or not all(map(_COLUMN.match, columns)):
             raise InvalidInputError(
-                f"The channel {self.name[:80]!r} cannot be declared: its name is a lower-case word, table and columns "
-                "are plain SQL names.",
+                f"The channel {self.name[:80]!r} cannot be declared: its name is a lower-case word other than "
+                f"{_TAKEN!r}, table and columns are plain SQL names.",
                 code="input.channel",
             )
 

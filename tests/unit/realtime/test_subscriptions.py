@@ -151,6 +151,7 @@ def test_a_connection_id_that_cannot_be_kept_is_refused(connection: str) -> None
     "wrong",
     [
         {"name": "Form Responses"},
+        {"name": "tenant"},
         {"table": "a.b.c"},
         {"filter_field": "id=eq.1,id"},
         {"narrows": ["a;b"]},
