@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from rowcast.core.errors import RowcastError, StoreError
+from rowcast.core.errors import RowcastError
 from rowcast.core.telemetry import tell
 from rowcast.store.pool import Database
 from rowcast.store.sql import load_queries
@@ -42,8 +42,8 @@ class MessagePartitions:
     async def _drop_old(self) -> int:
         try:
             row = await self._database.fetch_one(self._queries["drop_old_messages"], hours=self._hours)
-        except StoreError as error:
-            tell("messages.retention_failed", error=error.code)
+        except Exception as error:  # noqa: BLE001 - task boundary: nothing else stops for it
+            tell("messages.retention_failed", error=_named(error))
             return 0
         dropped = int(row["dropped"]) if row else 0
         if dropped:

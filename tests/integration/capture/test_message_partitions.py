@@ -83,3 +83,13 @@ def test_the_time_zone_of_a_session_does_not_move_a_message_to_another_day(dsn: 
     )
 
     assert found == (True,)
+
+
+async def test_a_table_that_is_gone_or_not_ours_stops_nothing_else(dsn: str, database: Database) -> None:
+    run(dsn, "drop table realtime.messages")
+
+    with Heard() as heard:
+        dropped = await keeper(database).run_once()
+
+    assert dropped == 0
+    assert len(heard.named("messages.retention_failed")) == 1
