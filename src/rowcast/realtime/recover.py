@@ -6,7 +6,7 @@ Nothing is written when an event is: the outbox is the log. The cursors of all s
 import asyncio
 import re
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -36,6 +36,7 @@ SESSION_PATTERN = re.compile(r"[A-Za-z0-9._~:-]{1,64}\Z")
 
 _DAY_S = 86_400.0
 _FORGET_EVERY_S = 300.0
+_PER_SLICE = 64
 
 
 class RecoverLimits(msgspec.Struct, frozen=True):
@@ -220,7 +221,7 @@ class DurableLog:
         most = self._limits.settled_per_step
         rows = await self._store.settled_events(from_seqs, low_seq=low_seq, limit=most) if from_seqs else ()
         told, seen = settled_events(rows, self._told), _seen_up_to(rows, most)
-        for name, cursor in moving.items():
+        async for name, cursor in _in_slices(moving):
             bound = seen.get(name.key.tenant_id, low_seq)
             cursor.advance(cursor.events, told.get(name.key, ()), bound=bound)
 
@@ -236,7 +237,7 @@ class DurableLog:
         rows = await self._store.settled_messages(first, low_transaction=low_transaction, limit=most)
         told = settled_messages(rows)
         bound = low_transaction if len(rows) < most else rows[-1]["transaction_id"] + 1
-        for name, cursor in moving.items():
+        async for name, cursor in _in_slices(moving):
             cursor.advance(cursor.messages, told.get(name.key, ()), bound=bound)
 
     def _close_gaps(self) -> None:
@@ -280,6 +281,14 @@ class DurableLog:
             await duty()
         except Exception as error:  # noqa: BLE001 - task boundary: sockets go on without it, and it is done the next time
             tell("recovery.failed", step=name, error=error.code if isinstance(error, StoreError) else repr(error)[:200])
+
+
+async def _in_slices(moving: Mapping[_Name, Cursor]) -> AsyncIterator[tuple[_Name, Cursor]]:
+    """Give cursors one by one, and let the loop look after others now and then."""
+    for number, (name, cursor) in enumerate(moving.items()):
+        if number % _PER_SLICE == _PER_SLICE - 1:
+            await asyncio.sleep(0)
+        yield name, cursor
 
 
 def _kept_form(name: _Name, position: Position) -> Mapping[str, Any]:
