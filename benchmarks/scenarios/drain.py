@@ -69,8 +69,9 @@ async def _measure_wal(postgres: EmbeddedPostgres, count: int) -> float:
         await connection.execute("vacuum analyze rowcast.event")
         await connection.execute("checkpoint")
         async with asyncio.TaskGroup() as group, node(dsn, is_up="feed.opened", **settings):
-            rate = await group.create_task(_watch(connection, count))
-        return rate
+            watching = group.create_task(_watch(connection, count))
+            await watching
+        return watching.result()
 
 
 async def _measure_claim(postgres: EmbeddedPostgres, count: int, *, processes: int) -> float:
