@@ -238,7 +238,7 @@ class Roster:
 
     def track(self, key: TopicKey, owner: int, name: str, payload: bytes) -> Followed:
         """Let everybody see `owner` under `name`. What changes nothing is told to nobody."""
-        old = self._own.pop((key, owner), None) or self._take_over(key, name)
+        old = self._take(key, owner) or self._take_over(key, name)
         if old is None or (old.presence.name, old.presence.payload) != (name, payload):
             presence = Presence(f"{self._node}.{self._number + 1}", name, payload, old.presence.ref if old else "")
             self._own[key, owner] = _Own(key, presence)
@@ -248,7 +248,7 @@ class Roster:
 
     def untrack(self, key: TopicKey, owner: int) -> Followed:
         """Let nobody see it any longer."""
-        old = self._own.pop((key, owner), None)
+        old = self._take(key, owner)
         return _NOTHING if old is None else self._tell(Change(key, (), (old.presence.ref,)))
 
     def lose(self, key: TopicKey, owner: int, *, now_s: float) -> None:
@@ -288,12 +288,7 @@ class Roster:
 
     def _untrack_lost(self, now_s: float) -> list[Followed]:
         over = [whose for whose, until_s in self._ending.items() if until_s <= now_s]
-        left = [self.untrack(key, owner) for key, owner in over]
-        for whose in over:
-            self._ending.pop(whose, None)
-        if over:
-            self._lost = {lost: owner for lost, owner in self._lost.items() if (lost[0], owner) in self._own}
-        return left
+        return [self.untrack(key, owner) for key, owner in over]
 
     def _tell(self, change: Change) -> Followed:
         self._number += 1
@@ -301,11 +296,16 @@ class Roster:
 
     def _take_over(self, key: TopicKey, name: str) -> _Own | None:
         """Give the presence of a lost socket whose client is back."""
-        owner = self._lost.pop((key, name), None)
-        if owner is None:
-            return None
+        owner = self._lost.get((key, name))
+        return None if owner is None else self._take(key, owner)
+
+    def _take(self, key: TopicKey, owner: int) -> _Own | None:
+        """Take a presence out; it is lost no longer, if it was."""
+        old = self._own.pop((key, owner), None)
         self._ending.pop((key, owner), None)
-        return self._own.pop((key, owner), None)
+        if old is not None and self._lost.get((key, old.presence.name)) == owner:
+            del self._lost[key, old.presence.name]
+        return old
 
     def _whole(self, now_s: float) -> tuple[Whole, ...]:
         if not self._owes_whole or now_s - self._whole_at_s < self._times.whole_s:

@@ -93,8 +93,6 @@ class Session:
         if asked is None:
             return ()
         channel, question = asked
-        if channel.asking != number:
-            return ()
         channel.asking = None
         effects = list(self._settle(channel, question, answer))
         while self.channels.get(channel.topic) is channel:

@@ -1,17 +1,21 @@
 """Presences over real sockets, on one node and on several."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from rowcast.bus.memory import MemoryBus
 from rowcast.realtime.hub import HubLimits
+from rowcast.realtime.messages import TopicKey
 from rowcast.realtime.presence import PresenceTimes
-from rowcast.realtime.presence_board import PRESENCE_SUBJECT
+from rowcast.realtime.presence_board import PRESENCE_SUBJECT, PresenceBoard
+from rowcast.testing.fake_clock import FakeClock
 from tests.protocol.raw_socket import RawSocket, raw_socket
 from tests.protocol.socket_server import SocketServer, serving, token
 
+ROOM = TopicKey("acme", True, "r")
 BRIEF = HubLimits(close_s=2.0, presence=PresenceTimes(grace_s=0.2))
 
 
@@ -176,3 +180,48 @@ async def test_junk_on_the_bus_changes_nothing() -> None:
         await track(ann, {})
 
         assert names(await next_of(ann, "presence_diff")) == (["ann"], [])
+
+
+def board() -> tuple[PresenceBoard, list[Any]]:
+    shown: list[Any] = []
+    made = PresenceBoard(
+        "n", clock=FakeClock(), publish=lambda subject, message: True, show=lambda told: shown.append(told.payload)
+    )
+    return made, shown
+
+
+async def test_who_comes_and_goes_in_a_moment_is_told_to_nobody_and_many_at_once_are_one_diff() -> None:
+    made, shown = board()
+    made.track(ROOM, 1, "brief", b"{}")
+    made.untrack(ROOM, 1, is_at_once=True)
+    for owner in range(2, 100):
+        made.track(ROOM, owner, f"u{owner}", b"{}")
+    await asyncio.sleep(0.2)
+
+    (payload,) = shown
+    assert len(json.loads(payload)["joins"]) == 98
+    assert json.loads(payload)["leaves"] == {}
+
+
+async def test_what_waits_to_be_told_is_told_before_a_state_is_shown() -> None:
+    made, shown = board()
+    made.track(ROOM, 1, "ann", b"{}")
+    state = made.state(ROOM)
+    made.untrack(ROOM, 1, is_at_once=True)
+    await asyncio.sleep(0.2)
+
+    assert list(json.loads(state)) == ["ann"]
+    assert [names(json.loads(payload)) for payload in shown] == [(["ann"], []), ([], ["ann"])]
+
+
+async def test_clients_that_join_again_on_their_socket_are_not_told_to_have_gone() -> None:
+    async with pair(hub_limits=BRIEF) as (_, ann, bob):
+        await track(ann, {"n": 1})
+        await next_of(bob, "presence_diff")
+        await ann.say("1", "1", "realtime:r", "phx_join", {"config": {"presence": {"key": "ann", "enabled": True}}})
+        await next_of(ann, "presence_state")
+        await track(ann, {"n": 1})
+        await asyncio.sleep(2.5)
+        await track(ann, {"n": 2})
+
+        assert names(await next_of(bob, "presence_diff")) == (["ann"], ["ann"])

@@ -11,7 +11,7 @@ R, S = TopicKey("acme", True, "r"), TopicKey("acme", False, "s")
 STEPS = st.lists(
     st.tuples(
         st.integers(0, 2),
-        st.sampled_from(("track", "untrack")),
+        st.sampled_from(("track", "untrack", "lose")),
         st.sampled_from((R, S)),
         st.integers(1, 4),
         st.sampled_from((b"{}", b'{"a":1}')),
@@ -36,6 +36,9 @@ def tell_all(rosters: list[Roster], messages: list[tuple[int, Message]], now_s: 
 
 def act(roster: Roster, step: tuple[int, str, TopicKey, int, bytes]) -> Followed:
     _, what, key, owner, payload = step
+    if what == "lose":
+        roster.lose(key, owner, now_s=1.0)
+        return Followed()
     return roster.track(key, owner, f"u{owner}", payload) if what == "track" else roster.untrack(key, owner)
 
 
@@ -54,6 +57,20 @@ def test_changes_of_three_nodes_in_any_order_give_the_same_view(steps, shuffler,
 
     assert refs(rosters[0]) == refs(rosters[1]) == refs(rosters[2])
     assert sum(map(len, refs(rosters[0]).values())) == sum(roster.own for roster in rosters)
+
+
+@settings(max_examples=200)
+@given(STEPS)
+def test_every_lost_presence_ends_and_no_other(steps) -> None:  # type: ignore[no-untyped-def]
+    roster, kept = Roster("n"), set()
+    for step in steps:
+        _, what, key, owner, _ = step
+        act(roster, step)
+        kept = kept | {(key, owner)} if what == "track" else kept - {(key, owner)}
+    roster.tick(now_s=100.0)
+
+    assert roster.own == len(kept)
+    assert sum(map(len, refs(roster).values())) == len(kept)
 
 
 @settings(max_examples=100)
@@ -205,3 +222,70 @@ def test_a_nodes_own_messages_come_back_to_it_and_change_nothing() -> None:
     assert isinstance(told, Changed)
     assert roster.receive(told, now_s=0.0) == Followed()
     assert len(roster.seen.on(R)) == 1
+
+
+def test_who_joins_again_on_the_same_socket_stays_and_is_nobody_elses_to_take() -> None:
+    roster = Roster("n")
+    roster.track(R, 1, "ann", b"{}")
+    roster.lose(R, 1, now_s=100.0)
+
+    assert roster.track(R, 1, "ann", b"{}") == Followed()
+    assert roster.tick(now_s=200.0).diffs == ()
+    roster.track(R, 2, "ann", b"{}")
+    assert len(roster.seen.on(R)) == 2
+
+
+def test_who_is_untracked_while_lost_is_gone_once() -> None:
+    roster = Roster("n")
+    roster.track(R, 1, "ann", b"{}")
+    roster.lose(R, 1, now_s=100.0)
+
+    assert len(roster.untrack(R, 1).diffs) == 1
+    assert roster.tick(now_s=200.0).diffs == ()
+    assert roster.track(R, 2, "ann", b"{}").diffs[0].leaves == ()
+
+
+def test_two_lost_tabs_of_one_name_both_end() -> None:
+    roster = Roster("n")
+    for owner in (1, 2):
+        roster.track(R, owner, "ann", b"{}")
+    for owner in (1, 2):
+        roster.lose(R, owner, now_s=100.0)
+
+    assert len(roster.tick(now_s=105.0).diffs) == 2
+    assert refs(roster) == {}
+
+
+def test_what_comes_twice_takes_no_room_from_what_comes_too_early() -> None:
+    near, far = Roster("near"), Roster("far")
+    told = [message for owner in range(1100) for message in far.track(R, owner, f"u{owner}", b"{}").messages]
+    for message in told[:-2]:
+        near.receive(message, now_s=0.0)
+        near.receive(message, now_s=0.0)
+    near.receive(told[-1], now_s=0.0)
+    near.receive(told[-2], now_s=0.0)
+
+    assert refs(near) == refs(far)
+
+
+def test_when_everything_is_told_again_clients_hear_only_what_is_new() -> None:
+    near, far = Roster("near"), Roster("far")
+    (first,) = far.track(R, 1, "ann", b"{}").messages
+    near.receive(first, now_s=0.0)
+    far.track(R, 2, "bob", b"{}")
+    (whole,) = far.receive(Wanted("far"), now_s=5.0).messages
+    (diff,) = near.receive(whole, now_s=5.0).diffs
+
+    assert [presence.name for presence in diff.joins] == ["bob"]
+    assert diff.leaves == ()
+
+
+def test_a_change_that_came_before_the_whole_is_kept_for_after_it() -> None:
+    near, far = Roster("near"), Roster("far")
+    far.track(R, 1, "ann", b"{}")
+    (whole,) = far.receive(Wanted("far"), now_s=5.0).messages
+    (early,) = far.track(R, 2, "bob", b"{}").messages
+    near.receive(early, now_s=5.0)
+    near.receive(whole, now_s=5.0)
+
+    assert refs(near) == refs(far)

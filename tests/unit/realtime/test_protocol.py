@@ -15,6 +15,7 @@ from rowcast.realtime.protocol import (
     decode_text,
     encode_broadcast,
     encode_frame,
+    encode_replayed,
     is_json_text,
 )
 
@@ -194,3 +195,32 @@ def test_what_does_not_fit_a_binary_frame_goes_out_as_text(long: dict[str, Any])
     assert found is not None
     assert found[0] is False
     assert json.loads(found[1])[4]["payload"] == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    ("payload", "shown"),
+    [
+        (b"{}", {"meta": {"id": "1"}}),
+        (b' { "a" : 1 } ', {"a": 1, "meta": {"id": "1"}}),
+        (b'{"meta":{"id":"forged"}}', {"meta": {"id": "1"}}),
+    ],
+)
+def test_the_meta_of_a_broadcast_that_is_shown_as_it_was_sent_is_the_servers(payload: bytes, shown: object) -> None:
+    told = Broadcast("acme", True, "r", "", payload, b'{"id":"1"}', "verbatim")
+    found, again = encode_broadcast(told, 2), encode_replayed(told, "9", 2)
+
+    assert found is not None
+    assert json.loads(found[1]) == [None, None, "realtime:r", "broadcast", shown]
+    assert again is not None
+    assert json.loads(again[1]) == ["9", None, "realtime:r", "broadcast", shown]
+
+
+def test_a_diff_of_presences_is_one_text_for_each_version() -> None:
+    told = Broadcast("acme", True, "r", "", b'{"joins":{},"leaves":{}}', form="presence")
+    old, new = encode_broadcast(told, 1), encode_broadcast(told, 2)
+    diff: dict[str, object] = {"joins": {}, "leaves": {}}
+
+    assert old is not None
+    assert json.loads(old[1]) == {"ref": None, "event": "presence_diff", "topic": "realtime:r", "payload": diff}
+    assert new is not None
+    assert json.loads(new[1]) == [None, None, "realtime:r", "presence_diff", diff]
