@@ -30,7 +30,7 @@ NOTE = (
     "piece of 512 rows; `open`: a table without. The baseline writes the raw stream to /dev/null."
 )
 SUBSCRIPTIONS = 1000
-FLOOR_ROWS = 30_000.0
+FLOORS = {"open": 0.4, "guarded": 0.3}
 _ROWS = 50_000
 _TABLES = """
 create table guarded (id bigint primary key, room int, status text, total numeric, at timestamptz default now());
@@ -97,7 +97,7 @@ class Bench:
     async def ours(self, table: str) -> float:
         """Give rows a second to subscriptions on one table."""
         receivers = [await self._subscribe(table, number) for number in range(SUBSCRIPTIONS)]
-        await asyncio.sleep(0.2)
+        await self._warm(table)
         self.gate.is_open.clear()
         await self.insert(table)
         want = self.gate.rows + self.rows
@@ -128,6 +128,14 @@ class Bench:
             await process.wait()
         return self.rows / (time.perf_counter() - begun_at)
 
+    async def _warm(self, table: str) -> None:
+        """Let the table be known: one row that concerns nobody."""
+        want = self.gate.rows + 1
+        await self.session.run_script(f"insert into {table} (id, room) values (-{self.inserted + 1}, -1)")
+        async with asyncio.timeout(30):
+            while self.gate.rows < want:  # noqa: ASYNC110 - rows are only counted
+                await asyncio.sleep(0.002)
+
     async def _subscribe(self, table: str, number: int) -> Receiver:
         receiver = Receiver()
         claims = Claims("authenticated", 2**31, None, json.dumps({"role": "authenticated", "sub": "me"}).encode())
@@ -145,8 +153,8 @@ async def run(effort: Effort) -> list[Row]:
         )
     against = "pg_recvlogical to /dev/null"
     return [
-        Row(f"{name} table: decoded, filtered, told", taken[name], "rows/s", against, taken["bare"])
-        for name in ("open", "guarded")
+        Row(f"{name} table: decoded, filtered, told", taken[name], "rows/s", against, taken["bare"], floor=floor)
+        for name, floor in FLOORS.items()
     ]
 
 

@@ -41,6 +41,8 @@ class ChangeReading:
         "_size_bytes",
         "_tables",
         "_versions",
+        "_xid",
+        "_xids",
         "settleable_lsn",
     )
 
@@ -54,6 +56,8 @@ class ChangeReading:
         self._rows: list[ChangedRow] = []
         self._size_bytes = 0
         self._versions = 0
+        self._xid = 0
+        self._xids: dict[int, None] = {}
         self._committed_at_us = 0
         self._is_inside = False
         self.settleable_lsn = 0
@@ -90,8 +94,8 @@ class ChangeReading:
             frame = frames.popleft()
             self._size_bytes += len(frame)
             self._note(decode(frame, DATA_HEADER_BYTES))
-        taken = RowChanges(tuple(self._tables), self._rows)
-        self._rows, self._tables, self._places, self._size_bytes = [], [], {}, 0
+        taken = RowChanges(tuple(self._tables), self._rows, tuple(self._xids))
+        self._rows, self._tables, self._places, self._xids, self._size_bytes = [], [], {}, {}, 0
         return taken
 
     def _note(self, message: Message) -> None:
@@ -112,6 +116,7 @@ class ChangeReading:
         match message:
             case Begin():
                 self._is_inside, self._committed_at_us = True, message.committed_at_us
+                self._xid = message.xid
             case Commit():
                 self._is_inside, self.settleable_lsn = False, message.end_lsn
             case Relation():
@@ -134,6 +139,7 @@ class ChangeReading:
         old: Values | None = None,
         is_old_whole: bool = False,
     ) -> None:
+        self._xids[self._xid] = None
         table = self._known[relation.oid]
         place = self._places.get(table.version)
         if place is None:

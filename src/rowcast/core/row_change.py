@@ -49,7 +49,11 @@ class ChangedRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class RowChanges(msgspec.Struct, frozen=True, array_like=True):
-    """Some changed rows in the order of the log: of several transactions, or a part of a large one."""
+    """Some changed rows in the order of the log: of several transactions, or a part of a large one.
+
+    `xids` are the numbers of those transactions: the log tells of a commit a moment before other sessions see it.
+    """
 
     tables: tuple[ChangedTable, ...]
     rows: list[ChangedRow]
+    xids: tuple[int, ...] = ()

@@ -83,6 +83,7 @@ class Changes:
         self._visibility = RowVisibility(database=database, clock=clock, options=self._options.visibility)
         self._subscriptions: Subscriptions[ChangeReceiver] = {}
         self._views = ChangeViews(self._tables, self._subscriptions, checks_deletes=self._options.deletes == "checked")
+        self._telling = asyncio.Lock()
         self._confirmed: set[ChangeReceiver] = set()
         self._waiting: set[ChangeReceiver] = set()
 
@@ -94,25 +95,27 @@ class Changes:
     async def subscribe(self, receiver: ChangeReceiver, bindings: Sequence[Binding], claims: Claims) -> None:
         """Begin to tell `receiver`, in place of what it heard before; what is wrong with a binding is told to it."""
         audience = Audience(claims.role, claims.document)
-        self._forget(receiver)
         try:
             found = [await self._check(binding, audience) for binding in bindings]
+            asked = tuple(each for each in found if isinstance(each, Asked))
+            await self._replace(receiver, asked)
         except (RowcastError, TimeoutError) as error:
             tell("changes.check_failed", error=type(error).__name__)
             receiver.hear_changes_system("error", _AWAY)
-            self._rest_if_unused()
+            self.unsubscribe(receiver)
             return
         for fault in (each for each in found if isinstance(each, FilterFault)):
             receiver.hear_changes_system("error", fault.text)
-        asked = [each for each in found if isinstance(each, Asked)]
+        self._confirmed.discard(receiver)
         if asked:
-            self._subscriptions[receiver] = tuple(asked)
             await self._go_live(receiver, is_whole=len(asked) == len(bindings))
         self._rest_if_unused()
 
     def unsubscribe(self, receiver: ChangeReceiver) -> None:
         """Tell it nothing more; a stranger is ignored."""
-        self._forget(receiver)
+        self._views.exclude(receiver)
+        self._confirmed.discard(receiver)
+        self._waiting.discard(receiver)
         self._rest_if_unused()
 
     async def hear_changes(self, changes: RowChanges) -> None:
@@ -120,13 +123,8 @@ class Changes:
         if not self._subscriptions:
             return
         try:
-            views = [await self._views.of(table) for table in changes.tables]
-            found = find_all(changes, views)
-            if found:
-                await self._ask_filters(found)
-                await self._ask_visibility(found)
-                told = tell_all(found)
-                tell("changes.told", rows=len(changes.rows), frames=told)
+            async with self._telling:
+                await self._tell(changes)
         except (RowcastError, TimeoutError) as error:
             self.hear_gap(f"the database did not answer ({type(error).__name__})")
             self.hear_live()
@@ -147,6 +145,23 @@ class Changes:
         self._waiting.clear()
         for receiver in self._confirmed:
             receiver.hear_changes_system("ok", SUBSCRIBED)
+
+    async def _replace(self, receiver: ChangeReceiver, asked: tuple[Asked, ...]) -> None:
+        """Exchange what a receiver hears between two pieces of rows, so that nothing falls between old and new."""
+        if receiver not in self._subscriptions:
+            await self._views.replace(receiver, asked)
+            return
+        async with self._telling:
+            await self._views.replace(receiver, asked)
+
+    async def _tell(self, changes: RowChanges) -> None:
+        views = [await self._views.of(table) for table in changes.tables]
+        found = find_all(changes, views)
+        if not found:
+            return
+        await self._ask_filters(found)
+        await self._ask_visibility(found, changes.xids)
+        tell("changes.told", rows=len(changes.rows), frames=tell_all(found))
 
     async def _check(self, binding: Binding, audience: Audience) -> Asked | FilterFault:
         wanted = read_binding(binding)
@@ -184,7 +199,6 @@ class Changes:
         if is_whole:
             self._waiting.add(receiver)
         try:
-            await self._views.include(receiver)
             async with asyncio.timeout(self._options.live_s):
                 await self._feed.go_live()
         except TimeoutError:
@@ -197,12 +211,6 @@ class Changes:
             self._waiting.discard(receiver)
             self._confirmed.add(receiver)
             receiver.hear_changes_system("ok", SUBSCRIBED)
-
-    def _forget(self, receiver: ChangeReceiver) -> None:
-        self._views.exclude(receiver)
-        self._subscriptions.pop(receiver, None)
-        self._confirmed.discard(receiver)
-        self._waiting.discard(receiver)
 
     def _rest_if_unused(self) -> None:
         if not self._subscriptions:
@@ -217,11 +225,12 @@ class Changes:
                 passed = await self._tables.passes(question.oid, question.condition, question.cells)
             question.note(passed)
 
-    async def _ask_visibility(self, found: Sequence[Found]) -> None:
+    async def _ask_visibility(self, found: Sequence[Found], xids: Sequence[int]) -> None:
         """Ask once for each audience and table, a few at a time."""
         questions = visibility_questions(found, deletes=self._options.deletes)
         if not questions:
             return
+        await self._visibility.await_commits(xids)
         async with asyncio.TaskGroup() as group:
             for question in questions:
                 group.create_task(self._ask_one(question), name="changes:visibility")

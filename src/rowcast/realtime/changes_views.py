@@ -6,9 +6,9 @@ from typing import Generic, TypeVar
 import msgspec
 
 from rowcast.core.row_change import ChangedTable
-from rowcast.realtime.change_filter import FilterFault
+from rowcast.realtime.change_filter import COMPARISONS, Condition, FilterFault
 from rowcast.realtime.change_tables import ChangeTables
-from rowcast.realtime.change_types import RoleFacts
+from rowcast.realtime.change_types import Literals, RoleFacts
 from rowcast.realtime.changes_view import Asked, ChangeView
 
 R = TypeVar("R", bound=Hashable)
@@ -20,7 +20,7 @@ class ChangeViews(Generic[R]):
     """One view for each table whose rows change, and one for each table above that it is a partition of."""
 
     def __init__(self, tables: ChangeTables, subscriptions: Subscriptions[R], *, checks_deletes: bool) -> None:
-        """Take what asks the catalogue, and the subscriptions, which stay the caller's."""
+        """Take what asks the catalogue, and the subscriptions, which the caller reads."""
         self._tables = tables
         self._subscriptions = subscriptions
         self._checks_deletes = checks_deletes
@@ -32,6 +32,8 @@ class ChangeViews(Generic[R]):
         if known is not None and (known[0] is table or known[0] == table):
             return known[1]
         views = await self._make(table)
+        for view in views:
+            await self._learn_alike(view)
         # Whoever came while we asked is put in without a further wait.
         while missing := [(view, each) for view in views for each in self._all() if not view.knows(each)]:
             for view, each in missing:
@@ -42,20 +44,26 @@ class ChangeViews(Generic[R]):
         self._views[table.oid] = table, views
         return views
 
-    async def include(self, receiver: R) -> None:
-        """Put a new receiver into the views that there are."""
-        for view in [view for _, views in self._views.values() for view in views]:
-            for asked in self._subscriptions.get(receiver, ()):
-                await self._learn(view, asked)
-            self._add(view, receiver, self._subscriptions.get(receiver, ()))
+    async def replace(self, receiver: R, asked: tuple[Asked, ...]) -> None:
+        """Subscribe a receiver to what it asks for, in place of what it had, in one step."""
+        while missing := [(view, each) for view in self._current() for each in asked if not view.knows(each)]:
+            for view, each in missing:
+                await self._learn(view, each)
+        self.exclude(receiver)
+        if not asked:
+            return
+        self._subscriptions[receiver] = asked
+        for view in self._current():
+            self._add(view, receiver, asked)
 
     def exclude(self, receiver: R) -> None:
-        """Take a receiver out of all views."""
-        asked = self._subscriptions.get(receiver, ())
-        for _, views in self._views.values():
-            for view in views:
-                for each in asked:
-                    view.remove(receiver, each)
+        """Take a receiver out of all views; a stranger is ignored."""
+        for each in self._subscriptions.pop(receiver, ()):
+            for view in self._current():
+                view.remove(receiver, each)
+
+    def _current(self) -> list[ChangeView[R]]:
+        return [view for _, views in self._views.values() for view in views]
 
     def forget(self) -> None:
         """Forget every view: another slot announces the tables anew."""
@@ -84,6 +92,19 @@ class ChangeViews(Generic[R]):
 
     def _all(self) -> Iterator[Asked]:
         return (each for asked in self._subscriptions.values() for each in asked)
+
+    async def _learn_alike(self, view: ChangeView[R]) -> None:
+        """Ask for the literals of all conditions on one column at once; those that are wrong are left to `_learn`."""
+        alike: dict[tuple[str, str], dict[Condition, str]] = {}
+        for condition in (each for asked in self._all() if view.concerns(asked) for each in asked.conditions):
+            if condition.operator in COMPARISONS:
+                alike.setdefault((condition.column, condition.operator), {})[condition] = condition.operands[0]
+        for (column, operator), operands in alike.items():
+            merged = Condition(column, operator, tuple(operands.values()))
+            found = await self._tables.literals(view.facts.oid, merged, view.column(column))
+            if isinstance(found, Literals):
+                texts = zip(operands, found.texts, strict=True)
+                view.literals |= {condition: Literals((text,)) for condition, text in texts}
 
     async def _learn(self, view: ChangeView[R], asked: Asked) -> None:
         """Ask for the role and the literals of a binding that a view does not know yet."""

@@ -362,6 +362,14 @@ from pg_class c, pg_roles r where c.oid = :oid::bigint::oid and r.rolname = :rol
 select place, fault
 from rowcast.visible_rows(:oid::bigint::oid::regclass, :key_columns::text[], :keys::text, :role::text, :claims::text);
 
+-- name: are_seen
+-- Whether other sessions see these transactions (32-bit numbers, as the log has them): it tells of them a moment before.
+select not exists (
+    select from unnest(:xids::bigint[]) as t (xid), (select pg_current_snapshot() as now) as s
+    where (t.xid - pg_snapshot_xmax(s.now)::text::bigint) & 4294967295 < 2147483648
+       or t.xid in (select x.xid::text::bigint & 4294967295 from pg_snapshot_xip(s.now) as x (xid))
+) as are_seen;
+
 -- name: visible_old_rows
 -- The same for rows that are gone, given as they were.
 select place, fault from rowcast.visible_old_rows(:oid::bigint::oid::regclass, :old_rows::text, :role::text, :claims::text);

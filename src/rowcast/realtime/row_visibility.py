@@ -19,6 +19,7 @@ from rowcast.store.pool import Database, Row
 from rowcast.store.sql import load_queries
 
 _RESTING_LIMIT = 10_000
+_LOOK_AGAIN_S = 0.002
 _REST = RetryPolicy(base_s=5.0, cap_s=60.0, jitter=0.0)
 
 
@@ -73,6 +74,19 @@ class RowVisibility:
         """Give which rows that are gone an audience might have seen; each is the JSON of the whole old row."""
         text = (b"[" + b",".join(rows) + b"]").decode()
         return await self._ask(oid, audience, "visible_old_rows", {"old_rows": text})
+
+    async def await_commits(self, xids: Sequence[int]) -> None:
+        """Wait until other sessions see these transactions; asked before, a policy would not find their rows.
+
+        Raises:
+            TimeoutError: They are not seen in time: a synchronous standby is away, perhaps.
+        """
+        async with asyncio.timeout(self._options.timeout_s):
+            while True:
+                row = await self._database.fetch_one(self._queries["are_seen"], xids=list(xids))
+                if row is None or row["are_seen"]:
+                    return
+                await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _ask(self, oid: int, audience: Audience, query: str, values: dict[str, object]) -> Visible | Resting:
         failures, until_s = self._resting.get((oid, audience), (0, 0.0))

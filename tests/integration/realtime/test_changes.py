@@ -539,6 +539,21 @@ async def test_a_subscription_takes_the_place_of_the_one_before(dsn: str, databa
     assert [record["id"] for record in receiver.records] == [2]
 
 
+async def test_a_new_token_takes_over_without_a_row_falling_between(dsn: str, database: Database) -> None:
+    publish(dsn, *GUARDED, tables="orders")
+    async with node(dsn, database) as running:
+        receiver = await running.listen(by=claims("authenticated", status="paid"))
+        for number in range(20):
+            renewing = asyncio.ensure_future(
+                running.changes.subscribe(receiver, (binding(),), claims("authenticated", status="paid", n=number))
+            )
+            await asyncio.to_thread(run, dsn, f"insert into orders values ({number}, 'paid')")
+            await renewing
+        await receiver.expect(20)
+
+    assert [record["id"] for record in receiver.records] == list(range(20))
+
+
 async def test_a_table_that_is_added_later_is_heard_by_a_wildcard(dsn: str, database: Database) -> None:
     publish(dsn, ORDERS, tables="orders")
     async with node(dsn, database) as running:

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from rowcast.core.row_change import ChangedColumn, ChangedTable
+from rowcast.core.row_change import ChangedColumn, ChangedRow, ChangedTable
 from rowcast.realtime.change_filter import Condition
 from rowcast.realtime.change_index import Audience
 from rowcast.realtime.change_tables import ChangeTables
@@ -63,13 +63,18 @@ async def test_receivers_come_and_go_without_a_new_view(
     publish(dsn, "create table orders (id int primary key)", tables="orders")
     (view,) = await views.of(await announced(dsn, database))
 
-    subscriptions["me"] = (asked("orders", Condition("id", "eq", ("7",))), asked("bills"))
-    await views.include("me")
+    await views.replace("me", (asked("orders", Condition("id", "eq", ("7",))), asked("bills")))
     heard = receivers(view)
+    await views.replace("me", (asked("bills"),))
+    elsewhere = receivers(view), set(subscriptions)
+    await views.replace("me", (asked(),))
+    views.exclude("me")
     views.exclude("me")
 
     assert heard == {"me"}
+    assert elsewhere == (set(), {"me"})
     assert receivers(view) == set()
+    assert subscriptions == {}
 
 
 async def test_a_filter_on_a_column_that_is_gone_hears_nothing_and_breaks_nothing(
@@ -104,3 +109,37 @@ async def test_the_table_above_a_partition_is_heard_by_those_who_name_it(
 
 async def test_a_table_that_is_gone_has_no_view(database: Database, views: ChangeViews[str]) -> None:
     assert await views.of(ChangedTable(1, "public", "gone", "d", ())) == ()
+
+
+async def test_a_thousand_values_are_asked_for_at_once_and_a_wrong_one_among_them_by_itself(
+    dsn: str,
+    database: Database,
+    views: ChangeViews[str],
+    subscriptions: Subscriptions[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    publish(dsn, "create table orders (id int primary key)", tables="orders")
+    for number in range(1000):
+        subscriptions[str(number)] = (asked("orders", Condition("id", "eq", (f"00{number}",))),)
+    table = await announced(dsn, database)
+    asked_for = []
+    literals = ChangeTables.literals
+
+    async def count(self: ChangeTables, oid: int, condition: Condition, column: object) -> object:
+        asked_for.append(condition)
+        return await literals(self, oid, condition, column)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ChangeTables, "literals", count)
+    (view,) = await views.of(table)
+    hits = view.index.find(ChangedRow("INSERT", 0, 0, [b"7"]))
+    alike = len(asked_for)
+    views.forget()
+    subscriptions["wrong"] = (
+        asked("orders", Condition("id", "gt", ("x",))),
+        asked("orders", Condition("id", "gt", ("5",))),
+    )
+    (view,) = await views.of(table)
+
+    assert alike == 1
+    assert [list(hit.cohort.receivers) for hit in hits] == [["7"]]
+    assert receivers(view) == set(subscriptions)

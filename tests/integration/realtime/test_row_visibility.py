@@ -1,11 +1,14 @@
 """Which rows an audience may see: asked once, and an audience that fails rests."""
 
+import asyncio
 import json
+from typing import Any
 
+import psycopg
 import pytest
 
 from rowcast.realtime.change_index import Audience
-from rowcast.realtime.row_visibility import Resting, RowVisibility, Visible
+from rowcast.realtime.row_visibility import Resting, RowVisibility, VisibilityOptions, Visible
 from rowcast.store.pool import Database
 from rowcast.testing.fake_clock import FakeClock
 from tests.integration.realtime.changing import run
@@ -140,3 +143,33 @@ async def test_a_policy_may_look_at_other_tables_and_at_the_row_by_the_tables_na
 
     assert await visibility.ask(oid, audience(), key=["a", "b"], keys=KEYS) == Visible(frozenset({2}))
     assert await visibility.ask_old(oid, audience(), [b'{"b":"x"}', b'{"b":"y"}']) == Visible(frozenset({1}))
+
+
+async def test_a_transaction_that_others_do_not_see_yet_is_waited_for(
+    dsn: str, database: Database, visibility: RowVisibility
+) -> None:
+    with psycopg.connect(dsn) as writing, psycopg.connect(dsn) as later:
+        mine = _xid(writing)
+        newer = _xid(later)
+        later.commit()
+        waiting = asyncio.ensure_future(visibility.await_commits([newer, mine]))
+        await visibility.await_commits([newer])
+        await asyncio.sleep(0.05)
+        was_done = waiting.done()
+        writing.commit()
+        async with asyncio.timeout(10):
+            await waiting
+
+    assert not was_done
+
+
+async def test_a_transaction_that_stays_unseen_is_not_waited_for_for_ever(
+    dsn: str, database: Database, clock: FakeClock
+) -> None:
+    quick = RowVisibility(database=database, clock=clock, options=VisibilityOptions(timeout_s=0.1))
+    with psycopg.connect(dsn) as writing, pytest.raises(TimeoutError):
+        await quick.await_commits([_xid(writing)])
+
+
+def _xid(connection: Any) -> int:
+    return int(connection.execute("select pg_current_xact_id()::text::bigint & 4294967295").fetchone()[0])

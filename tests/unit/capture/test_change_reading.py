@@ -48,6 +48,7 @@ def test_every_kind_of_change_is_read_with_the_time_of_its_commit() -> None:
     assert [row.operation for row in changes.rows] == ["INSERT", "UPDATE", "DELETE", "TRUNCATE"]
     assert {row.committed_at_us for row in changes.rows} == {77}
     assert changes.rows[1].new == [b"1", False]
+    assert changes.xids == (1,)
     assert changes.rows[2].old == [b"1", None]
     assert [table.name for table in changes.tables] == ["orders"]
     assert (reading.settleable_lsn, reading.is_empty) == (10, True)
