@@ -17,6 +17,7 @@ from tests.protocol.test_stock_python_client import Room
 ANN = "11111111-1111-1111-1111-111111111111"
 SCHEMA = f"""
 create table public.rooms_users (user_id uuid, room_topic text);
+grant select on public.rooms_users to authenticated;
 alter table public.rooms_users enable row level security;
 create policy "own rows" on public.rooms_users for select to authenticated using ((select auth.uid()) = user_id);
 insert into public.rooms_users values ('{ANN}', 'orders:7');

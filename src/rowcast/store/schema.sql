@@ -1214,9 +1214,6 @@ begin
             execute format('grant all on schema realtime to %I', role);
         else
             execute format('grant usage on schema public to %I', role);
-            execute format('alter default privileges in schema public grant all on tables to %I', role);
-            execute format('alter default privileges in schema public grant all on sequences to %I', role);
-            execute format('alter default privileges in schema public grant all on functions to %I', role);
         end if;
     end loop;
     -- A service role that no superuser could make passes by a policy instead.
@@ -1226,6 +1223,27 @@ begin
     end if;
 end
 $$;
+
+-- As Supabase does: whoever has a token may read and write each table that the calling role makes in schema public from now on, and only
+-- row-level security guards its rows. No migration does that to a database; call it where you want it.
+create function rowcast.grant_new_tables() returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    role name;
+    kind text;
+begin
+    foreach role in array array['anon', 'authenticated', 'service_role'] loop
+        continue when not exists (select from pg_roles where rolname = role);
+        foreach kind in array array['tables', 'sequences', 'functions'] loop
+            execute format('alter default privileges in schema public grant all on %s to %I', kind, role);
+        end loop;
+    end loop;
+end
+$$;
+
+revoke execute on function rowcast.grant_new_tables from public;
 
 do $$
 begin

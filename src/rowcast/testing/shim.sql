@@ -2,6 +2,8 @@
 
 create schema if not exists rowcast_shim;
 
+select rowcast.grant_new_tables();
+
 create table if not exists rowcast_shim.account (
     id uuid primary key default gen_random_uuid(),
     email text not null unique,

@@ -21,6 +21,7 @@ ANN, BOB = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-2222
 REFUSED = "Unauthorized: You do not have permissions to read from this Channel topic: "
 POLICY = """
 create table public.members (user_id uuid, topic text);
+grant select on public.members to authenticated;
 alter table public.members enable row level security;
 create policy own on public.members for select to authenticated using ((select auth.uid()) = user_id);
 create policy hear on realtime.messages for select to authenticated using (
