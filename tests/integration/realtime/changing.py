@@ -30,7 +30,9 @@ def run(dsn: str, *statements: str) -> None:
 
 def publish(dsn: str, *statements: str, tables: str) -> None:
     """Make tables that the roles of tokens may use, and add them to the publication that clients hear of."""
-    run(dsn, "select rowcast.grant_new_tables()", *statements, f"alter publication supabase_realtime add table {tables}")
+    run(
+        dsn, "select rowcast.grant_new_tables()", *statements, f"alter publication supabase_realtime add table {tables}"
+    )
 
 
 def claims(role: str = "service_role", **facts: object) -> Claims:
