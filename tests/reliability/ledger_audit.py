@@ -23,7 +23,7 @@ create trigger ledger_note_claim after update on rowcast.delivery for each row
 
 -- Who leads the WAL feed: what a relay settles under another one's fence must not be accepted.
 create table ledger_leader (fence bigint primary key, pid integer);
-create table ledger_settled (fence bigint, pid integer);
+create table public.ledger_settled (fence bigint, pid integer);
 create function ledger_note_leader() returns trigger language plpgsql as $$
 begin
     insert into ledger_leader values (new.fence, pg_backend_pid());
@@ -33,7 +33,7 @@ create trigger ledger_note_leader after update on rowcast.feed_cursor for each r
     when (new.shard = -1 and new.fence <> old.fence) execute function ledger_note_leader();
 create function ledger_note_settled() returns trigger language plpgsql as $$
 begin
-    insert into ledger_settled select fence, pg_backend_pid() from rowcast.feed_cursor where shard = -1;
+    insert into public.ledger_settled select fence, pg_backend_pid() from rowcast.feed_cursor where shard = -1;
     return null;
 end $$;
 create trigger ledger_note_settled after insert on rowcast.event_state for each statement execute function ledger_note_settled();
