@@ -80,7 +80,7 @@ $(BENCH_JS_STAMP): benchmarks/js/package-lock.json
 bench: $(STAMP) setup-bench-js ## measure, each figure beside its baseline, and print the tables
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-bench-quick: $(STAMP) setup-bench-js ## the same in under three minutes
+bench-quick: $(STAMP) setup-bench-js ## a look at the spine in about three minutes
 	@$(BIN)/python -m benchmarks --quick $(ARGS)
 
 lock: ## write requirements.lock anew from pyproject.toml (needs uv on the PATH)

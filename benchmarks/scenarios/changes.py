@@ -37,6 +37,7 @@ create table guarded (id bigint primary key, room int, status text, total numeri
 alter table guarded enable row level security;
 create policy members on guarded for select to authenticated using (auth.jwt() ->> 'sub' = 'me');
 create table open (id bigint primary key, room int, status text, total numeric, at timestamptz default now());
+grant select on guarded, open to anon, authenticated, service_role;
 alter publication supabase_realtime add table guarded, open;
 """
 _INSERT = """
