@@ -20,6 +20,8 @@ from rowcast.store.sql import load_queries
 _TENANT_STEPS = 200
 """How many tenants one claim by turns looks at: a millisecond or so of the database."""
 _RESULT_LIMIT_CHARS = 65_536
+_UNSEEN_WAIT_S = 0.02
+"""How long a delivery waits for an event whose commit the log told of before other sessions see it."""
 _PRIORITIES = {int(priority): priority for priority in Priority}
 
 
@@ -151,7 +153,11 @@ class Ledger:
         if not ids:
             return ()
         rows = await connection.fetch(self._queries["read_claimed"], ids=ids, worker=self._worker)
-        return tuple(map(_delivery, rows))
+        unseen = [Hold(_delivery(row), _UNSEEN_WAIT_S, "event") for row in rows if row["is_unseen"]]
+        if unseen:
+            tell("delivery.held", sink=unseen[0].delivery.sink, reason="event", count=len(unseen))
+            await connection.fetch_one(self._queries["put_back"], **_hold_columns(unseen))
+        return tuple(_delivery(row) for row in rows if not row["is_unseen"])
 
     async def settle(self, results: Sequence[Settlement]) -> int:
         """Record results with their attempts, and give how many were stale: claimed by another since, or cancelled."""
@@ -205,13 +211,7 @@ class Ledger:
         """Give leases back without counting an attempt, and give how many were still ours."""
         if not holds:
             return 0
-        row = await self._database.fetch_one(
-            self._queries["put_back"],
-            ids=[hold.delivery.id for hold in holds],
-            fences=[hold.delivery.fence for hold in holds],
-            waits_s=[hold.wait_s for hold in holds],
-            held=[hold.held for hold in holds],
-        )
+        row = await self._database.fetch_one(self._queries["put_back"], **_hold_columns(holds))
         return int(row["matched"]) if row else 0
 
     async def release(self, deliveries: Sequence[Delivery]) -> int:
@@ -302,6 +302,15 @@ def _delivery(row: Mapping[str, Any]) -> Delivery:
         priority=_PRIORITIES[row["priority"]],
         max_attempts=row["max_attempts"],
     )
+
+
+def _hold_columns(holds: Sequence[Hold]) -> dict[str, list[object]]:
+    return {
+        "ids": [hold.delivery.id for hold in holds],
+        "fences": [hold.delivery.fence for hold in holds],
+        "waits_s": [hold.wait_s for hold in holds],
+        "held": [hold.held for hold in holds],
+    }
 
 
 def _event(row: Mapping[str, Any]) -> Envelope:

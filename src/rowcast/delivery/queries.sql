@@ -80,11 +80,13 @@ select coalesce((select array_agg(id) from claimed), '{}') as ids,
        coalesce((select v.tenant_id from visited v join served s on s.step = v.step), '') as next_tenant;
 
 -- name: read_claimed
--- Claimed deliveries with their events. Apart from the claim, so that a worker frozen while reading holds no lock.
+-- Claimed deliveries with their events. Apart from the claim, so that a worker frozen while reading holds no lock. `is_unseen`: the log
+-- told the relay of a commit that other sessions do not see yet, because whoever commits waits for a standby or for the processor.
 select d.id, d.tenant_id, d.sink, d.target, d.attempt, d.fence, d.due_at, d.event_id, d.payload::text as payload,
        d.rule, d.transform, d.key, d.priority, d.max_attempts,
        e.id as known_event_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at,
-       e.payload::text as event_payload, e.traceparent, e.topic, e.seq
+       e.payload::text as event_payload, e.traceparent, e.topic, e.seq,
+       d.event_id is not null and e.id is null and d.created_at > clock_timestamp() - interval '1 minute' as is_unseen
 from rowcast.delivery d left join rowcast.event e on e.id = d.event_id
 where d.id = any(:ids::bigint[]) and d.status = 'running' and d.leased_by = :worker
 order by d.priority, d.due_at, d.id;

@@ -440,6 +440,7 @@ async def test_an_event_that_was_archived_leaves_a_delivery_without_an_envelope(
     missing = uuid.uuid4()
     await bench.owe(Owed("webhooks", "ep_1"), event_id=missing)
 
+    await bench.run("update rowcast.delivery set created_at = created_at - interval '2 minutes'")
     (delivery,) = (await bench.ledger.claim("webhooks", 1)).deliveries
 
     assert (delivery.event_id, delivery.event) == (missing, None)

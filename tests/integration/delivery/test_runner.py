@@ -21,6 +21,7 @@ from rowcast.delivery.lane import SinkOptions
 from rowcast.delivery.ledger import Claim, Ledger, Settlement
 from rowcast.delivery.rate_limit import Limits, spacing_us
 from rowcast.delivery.runner import Runner, RunnerSettings
+from rowcast.store.sql import parse_query
 from rowcast.testing.fake_clock import FakeClock
 
 _WORKER = Path(__file__).with_name("worker.py")
@@ -480,6 +481,10 @@ async def _one_moment(delivery: Delivery) -> Outcome:
     return Delivered()
 
 
+async def _is_held(bench: Any, reason: str) -> bool:
+    return bool(await bench.rows("select 1 from rowcast.delivery where held = :reason", reason=reason))
+
+
 async def _at_least(things: Sequence[object], count: int) -> bool:
     return len(things) >= count
 
@@ -588,11 +593,27 @@ async def test_two_runners_together_keep_a_keys_rate(bench: Any) -> None:
 
 async def test_an_event_that_is_no_longer_there_makes_a_dead_letter_that_says_so(bench: Any) -> None:
     await bench.owe(Owed("jobs", "x"), event_id=uuid.uuid4())
+    await bench.run("update rowcast.delivery set created_at = created_at - interval '2 minutes'")
 
     async with _running(_runner(bench.ledger, ActingSink())):
         await bench.until(lambda: bench.all_are("dead"))
 
     assert await bench.attempts() == [(1, "rejected", "event_archived")]
+
+
+async def test_an_event_that_other_sessions_do_not_see_yet_is_waited_for(bench: Any) -> None:
+    """The log tells of a commit before it is visible: whoever commits may wait for a standby, or for the processor."""
+    sink = ActingSink()
+    async with _running(_runner(bench.ledger, sink)):
+        async with bench.database.transaction() as connection:
+            emitted = parse_query("emitted", "select rowcast.emit('acme', 'orders.confirmed', '{}') as id")
+            row = await connection.fetch_one(emitted)
+            await bench.owe(Owed("jobs", "x"), event_id=row["id"])
+            await bench.until(lambda: _is_held(bench, "event"))
+            assert sink.begun == []
+        await bench.until(lambda: bench.all_are("delivered"))
+
+    assert dict(await bench.row("select attempt, held from rowcast.delivery")) == {"attempt": 1, "held": ""}
 
 
 async def test_each_attempt_is_told_once_when_it_ends(bench: Any) -> None:
