@@ -22,11 +22,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--postgres", type=Path, help="folder of the programs of the PostgreSQL to test on")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Use one worker more than there are processors: the tests wait for servers, clients and leases half of their time."""
-    return (os.cpu_count() or 1) + 1
-
-
 @pytest.fixture(scope="session")
 def rowcast_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The PostgreSQL of this run: the newest, from the wheel, or the one that `--postgres` names."""

@@ -14,7 +14,7 @@ ACKNOWLEDGE_BEFORE_COMMIT = Change(
         if lsn is not None:
             self._stream.settle(lsn)
             self.give_sign()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.3)
 """,
 )
 NO_FENCE_FOR_THE_LEADER = Change(
