@@ -226,10 +226,14 @@ async def test_a_bus_that_was_closed_and_opened_again_still_tells_its_subscriber
 
 
 async def test_closing_twice_is_allowed(nodes: Nodes) -> None:
+    heard = Heard()
+    nodes.here.subscribe("realtime", heard)
     await nodes.here.close()
     await nodes.here.close()
 
     await nodes.here.open()
+    await nodes.here.publish("realtime", [b"again"])
+    assert await heard.wait_for(1) == [b"again"]
 
 
 async def test_publishing_nothing_tells_nobody(nodes: Nodes) -> None:
