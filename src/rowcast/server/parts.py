@@ -100,6 +100,11 @@ def api_routes(app: App, *, health: Health, metrics: Metrics) -> Sequence[Routes
     )
 
 
+def own_routes(app: App, *, health: Health, metrics: Metrics) -> Sequence[Routes]:
+    """Give the routes of a process without a gateway: how it is, and nothing of anybody's."""
+    return (health_routes(health=health, exposition=metrics.exposition),)
+
+
 def user_routes(app: App, *, authorizer: Authorizer) -> Sequence[Routes]:
     """Give the routes that are called with users' tokens instead of API keys."""
     table = SubscriptionTable(database=app.database)

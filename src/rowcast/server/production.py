@@ -12,7 +12,7 @@ from rowcast.observe.metrics import Metrics
 from rowcast.realtime.authorize import Authorizer
 from rowcast.server.app import open_app
 from rowcast.server.dev_folder import DEVELOPMENT_JWT_SECRET
-from rowcast.server.parts import api_routes, health_watch, told, user_routes
+from rowcast.server.parts import api_routes, health_watch, own_routes, told, user_routes
 from rowcast.server.plugins import load_packs
 from rowcast.server.ports import bind, reserve
 from rowcast.server.serve import Server
@@ -45,13 +45,13 @@ async def run_production(settings: Settings, *, is_migrated: bool = False) -> No
     is_gateway = "gateway" in settings.server.roles
     authorizer = required_authorizer(settings) if is_gateway else None
     with ExitStack() as stack:
-        listener = bind(settings.server.host, settings.server.port, is_next_allowed=False) if is_gateway else None
-        if listener is not None:
-            stack.enter_context(listener)
+        # Also without a gateway: whoever starts processes asks each of them whether it is ready.
+        listener = stack.enter_context(bind(settings.server.host, settings.server.port, is_next_allowed=False))
         stack.enter_context(told(settings, metrics))
         await _await_schema(url, is_migrated=is_migrated, patience_s=settings.database.start_timeout_s)
         async with open_app(settings, database_url=url, packs=packs) as app:
-            routes = api_routes(app, health=health, metrics=metrics) if is_gateway else ()
+            served = api_routes if is_gateway else own_routes
+            routes = served(app, health=health, metrics=metrics)
             if authorizer is not None:
                 routes = (*routes, *user_routes(app, authorizer=authorizer))
             server = Server(app, health=health, listener=listener, authorizer=authorizer, routes=routes)

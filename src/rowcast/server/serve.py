@@ -23,6 +23,7 @@ from rowcast.observe.health import Health
 from rowcast.outbox.relay import DELIVERY_DUE
 from rowcast.realtime.authorize import Authorizer
 from rowcast.realtime.gateway import Gateway
+from rowcast.realtime.hub import Hub
 from rowcast.server.app import App
 from rowcast.server.http import create_application
 from rowcast.server.local_only import LocalOnly, Welcome
@@ -82,24 +83,28 @@ class Server:
                 await self._end(tasks)
 
     async def _open_doors(self, doors: AsyncExitStack) -> None:
-        """Listen for HTTP and sockets; the way out closes sockets first, with a reason, then HTTP."""
-        hub = self._app.hub
-        if hub is None or self._listener is None or self._authorizer is None:
+        """Listen for HTTP, and where this process is a gateway for sockets; the way out closes those first."""
+        if self._listener is None:
             return
         application = create_application(self._routes)
         http = HttpProtocols(LocalOnly(application, self._is_welcome) if self._is_welcome else application)
         await http.open()
         doors.push_async_callback(http.close)
+        hub, authorizer = self._app.hub, self._authorizer
+        door = http if hub is None or authorizer is None else await self._open_hub(doors, hub, authorizer, http)
+        await doors.enter_async_context(listening(self._listener, door))
+        host, port = self._listener.getsockname()[:2]
+        tell("server.listening", host=host, port=port)
+
+    async def _open_hub(self, doors: AsyncExitStack, hub: Hub, authorizer: Authorizer, http: HttpProtocols) -> Gateway:
+        """Give the door for sockets and HTTP; the way out tells the sockets a reason."""
         if self._app.activity is not None:
             hub.activity = self._app.activity
             # Left first and written last: what the sockets do at the end is kept too.
             doors.push_async_callback(self._app.activity.close)
         await hub.open()
         doors.push_async_callback(hub.close, "Server is restarting")
-        gateway = Gateway(hub=hub, authorizer=self._authorizer, http_protocol_factory=http, is_welcome=self._is_welcome)
-        await doors.enter_async_context(listening(self._listener, gateway))
-        host, port = self._listener.getsockname()[:2]
-        tell("server.listening", host=host, port=port)
+        return Gateway(hub=hub, authorizer=authorizer, http_protocol_factory=http, is_welcome=self._is_welcome)
 
     def _start(self, group: asyncio.TaskGroup, duties: Sequence[Duty]) -> list[asyncio.Task[None]]:
         """Start what `_end` stops; the runner is not among the tasks, it ends by its own `stop`."""

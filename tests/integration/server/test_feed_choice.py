@@ -61,7 +61,9 @@ def owners(any_cluster: Cluster) -> Iterator[Owners]:
 
 def serve(dsn: str, folder: Path, feed: str) -> tuple[str, set[str]]:
     """Start a relay and an event before it; gives the feed it opened and what it said before."""
-    with started("serve", "--database", dsn, "--roles", "relay", "--feed", feed, folder=folder) as process:
+    with started(
+        "serve", "--port", "0", "--database", dsn, "--roles", "relay", "--feed", feed, folder=folder
+    ) as process:
         opened = process.until("feed.opened")
         return opened["feed"], {line["event"] for line in process.log}
 
@@ -100,7 +102,9 @@ async def test_the_log_asked_for_by_a_role_that_may_not_replicate_is_refused(own
     dsn = owners.dsn("noreplication")
     await migrate_database(dsn)
 
-    code, err = await asyncio.to_thread(refusal, dsn, tmp_path, "serve", "--roles", "relay", "--feed", "wal")
+    code, err = await asyncio.to_thread(
+        refusal, dsn, tmp_path, "serve", "--port", "0", "--roles", "relay", "--feed", "wal"
+    )
 
     assert (code, "(config.replication_role)" in err, "Traceback" in err) == (3, True, False), err
 
@@ -133,7 +137,7 @@ async def test_a_role_that_may_make_no_publication_claims_unless_somebody_made_i
     assert (before, granted.may_publish, after) == (False, True, True)
 
 
-@pytest.mark.parametrize("words", [("serve", "--roles", "relay"), ("status",)])
+@pytest.mark.parametrize("words", [("serve", "--port", "0", "--roles", "relay"), ("status",)])
 async def test_a_role_that_does_not_own_the_schema_is_refused(
     owners: Owners, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
@@ -153,7 +157,9 @@ async def test_the_log_asked_for_by_a_role_that_may_make_no_publication_is_refus
     await migrate_database(dsn)
     owners.run(f"alter database {urlsplit(dsn).path[1:]} owner to postgres")
 
-    code, err = await asyncio.to_thread(refusal, dsn, tmp_path, "serve", "--roles", "relay", "--feed", "wal")
+    code, err = await asyncio.to_thread(
+        refusal, dsn, tmp_path, "serve", "--port", "0", "--roles", "relay", "--feed", "wal"
+    )
 
     assert (code, "(config.privileges)" in err, "Traceback" in err) == (3, True, False), err
 

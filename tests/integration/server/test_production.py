@@ -3,10 +3,12 @@
 import asyncio
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from rowcast.core.errors import ConfigError
@@ -154,15 +156,33 @@ def test_migrate_brings_the_schema_and_then_serves(empty_dsn: str, tmp_path: Pat
     assert (code, out) == (0, ""), err
 
 
-def test_roles_without_a_gateway_need_no_secret_and_no_port(dsn: str, tmp_path: Path) -> None:
-    words = ("serve", "--database", dsn, "--roles", "relay,delivery", "--feed", "claim")
+def test_a_process_without_a_gateway_needs_no_secret_and_says_how_it_is_and_nothing_else(
+    dsn: str, tmp_path: Path
+) -> None:
+    words = ("serve", "--database", dsn, "--roles", "relay,delivery", "--feed", "claim", "--port", "0")
     with started(*words, folder=tmp_path, ROWCAST_AUTH__JWT_SECRET="") as process:
-        process.until("feed.opened")
+        url = f"http://127.0.0.1:{process.until('server.listening')['port']}"
+        ready = until_ready(url)
+        alive, metrics = httpx.get(f"{url}/livez"), httpx.get(f"{url}/metrics")
+        others = [httpx.get(url + path).status_code for path in ("/api/v1/events", "/socket/websocket", "/api/tenants")]
         process.signal(signal.SIGTERM)
         code, _, err = process.end()
 
+    assert {component["name"] for component in ready["components"]} == {"database", "relay", "delivery", "bus"}
+    assert (alive.status_code, metrics.status_code, "# TYPE rowcast_" in metrics.text) == (200, 200, True)
+    assert others == [404, 404, 404]
     assert code == 0, err
-    assert "server.listening" not in str(process.log)
+
+
+def until_ready(url: str) -> dict[str, Any]:
+    deadline = time.monotonic() + 30
+    while True:
+        reply = httpx.get(f"{url}/readyz")
+        if reply.status_code == 200:
+            body: dict[str, Any] = reply.json()
+            return body
+        assert time.monotonic() < deadline, reply.text
+        time.sleep(0.1)
 
 
 def test_what_is_required_is_given_back() -> None:
