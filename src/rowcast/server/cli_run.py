@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rowcast.server.command import Place, asked, loaded_settings, placed, run
+from rowcast.server.command import Place, asked, loaded_settings, placed, run, warn_of_password
 
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="port to listen on; 0 takes a free one")]
 Host = Annotated[str | None, typer.Option(help="address to listen on")]
@@ -39,6 +39,7 @@ def dev(
 
     place = asked(context)
     options = DevelopmentOptions(folder=place.folder, is_sampled=is_sampled, is_moving=is_moving, is_opened=is_opened)
+    warn_of_password(place)
     if is_reset:
         _reset(place, is_sure=is_sure)
 
@@ -64,6 +65,7 @@ def serve(
     chosen = tuple(role.strip() for role in roles.split(",") if role.strip()) if roles is not None else None
     flags: dict[str, object] = {"server.host": host, "server.port": port, "server.roles": chosen, "relay.feed": feed}
     flags["server.workers"] = workers
+    warn_of_password(place)
 
     async def command() -> None:
         await run_production(loaded_settings(place, flags).settings, is_migrated=is_migrated)

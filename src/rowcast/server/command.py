@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 import typer
@@ -80,6 +81,24 @@ def narrowed(place: Place, *, database: str | None, config: Path | None, data: P
         config=config or place.config,
         folder=data or place.folder,
     )
+
+
+def warn_of_password(place: Place) -> None:
+    """Say once that a password stands where everybody on the machine can read it, for as long as the process runs."""
+    if _has_password(place.database_url or ""):
+        print(
+            "The password in --database can be read by every user of this machine (ps). Set ROWCAST_DATABASE__URL "
+            "instead, ROWCAST_DATABASE__URL_FILE, or leave the password to ~/.pgpass.",
+            file=sys.stderr,
+        )
+
+
+def _has_password(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return bool(parts.password) or any(name == "password" for name, _ in parse_qsl(parts.query))
 
 
 def loaded_settings(place: Place, flags: dict[str, object] | None = None) -> Loaded:

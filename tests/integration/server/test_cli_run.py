@@ -33,6 +33,35 @@ def test_the_flags_of_serve_win_over_file_and_environment(
     assert settings.database.url.get_secret_value() == dsn
 
 
+@pytest.mark.parametrize(
+    ("url", "is_told"),
+    [
+        ("postgresql://ann:hidden-word@db.example.com/app", True),
+        ("postgresql://db.example.com/app?user=ann&password=hidden-word", True),
+        ("postgresql://ann@db.example.com/app", False),
+        ("postgresql://db.example.com/app", False),
+        ("host=db.example.com dbname=app", False),
+        ("postgresql://[broken", False),
+    ],
+)
+@pytest.mark.parametrize("verb", ["serve", "dev"])
+def test_a_password_on_the_command_line_is_warned_of_once_and_not_repeated(
+    command: Command, monkeypatch: pytest.MonkeyPatch, verb: str, url: str, is_told: bool
+) -> None:
+    async def nothing(*_: Any, **__: Any) -> None:
+        return
+
+    monkeypatch.setattr("rowcast.server.production.run_production", nothing)
+    monkeypatch.setattr("rowcast.server.dev.run_development", nothing)
+
+    done = command(verb, on=url)
+    by_variable = command(verb, on=None)
+
+    assert (done.code, done.err.count("ROWCAST_DATABASE__URL instead")) == (0, int(is_told)), done.err
+    assert "hidden-word" not in done.err
+    assert by_variable.err == ""
+
+
 def test_the_flags_of_dev_reach_it(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[tuple[Loaded, DevelopmentOptions]] = []
 
