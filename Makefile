@@ -8,8 +8,10 @@ BENCH_JS_STAMP := benchmarks/js/node_modules/.set-up
 # Another Python: make setup PYTHON=/path/to/python3.12. Flags for `dev`, `test` and `bench`: make dev ARGS="--port 0".
 PYTHON ?=
 ARGS ?=
+# How long `fuzz` stays with each reader, in seconds.
+FUZZ_S ?= 60
 
-.PHONY: help setup setup-js setup-bench-js dev test check check-style check-types check-imports check-house fast format docs bench bench-quick lock clean
+.PHONY: help setup setup-js setup-bench-js dev test check check-style check-types check-imports check-house fast fuzz format docs bench bench-quick lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -61,6 +63,13 @@ check-house:
 fast: $(STAMP) ## unit and architecture tests only: no database, no network
 	@$(BIN)/pytest -q -n auto tests/unit tests/architecture $(ARGS)
 
+fuzz: $(STAMP) ## feed junk to the readers of what strangers send, FUZZ_S=60 seconds each; what breaks one lies in .fuzz/
+	@for target in frames messages filters topics; do \
+		mkdir -p .fuzz/$$target && \
+		$(BIN)/python -m tests.fuzz $$target .fuzz/$$target -artifact_prefix=.fuzz/$$target- -max_total_time=$(FUZZ_S) \
+			-print_final_stats=1 || exit 1; \
+	done
+
 format: $(STAMP) ## write what the checks can correct by themselves
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
@@ -88,4 +97,4 @@ lock: ## write requirements.lock anew from pyproject.toml (needs uv on the PATH)
 		--group test --group check --group docs --group bench --group build pyproject.toml -o requirements.lock
 
 clean: ## remove what the commands above have made
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis site dist tests/js/node_modules benchmarks/js/node_modules
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .fuzz site dist tests/js/node_modules benchmarks/js/node_modules

@@ -99,5 +99,5 @@ def unpack_broadcast(message: bytes) -> Broadcast | Malformed:
     """Give the broadcast of a message of the bus."""
     try:
         return _UNPACKER.decode(message)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return Malformed(f"The bus brought no broadcast: {error}")

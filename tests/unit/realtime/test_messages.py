@@ -32,3 +32,11 @@ def test_the_key_tells_public_from_private_and_tenant_from_tenant() -> None:
 
 def test_a_payload_is_json_text() -> None:
     assert bytes(json_payload({"a": [1, None]})) == b'{"a":[1,null]}'
+
+
+def test_a_broadcast_with_a_deep_nest_behind_it_is_a_value_and_no_exception() -> None:
+    # An array of more parts than a broadcast has; what comes on top is skipped, level by level.
+    packed = pack_broadcast(Broadcast("acme", True, "r", "e", b"{}"))
+    deep = bytes((packed[0] + 1,)) + packed[1:] + b"\x91" * 100_000 + b"\xc0"
+
+    assert isinstance(unpack_broadcast(deep), Malformed)
