@@ -5,7 +5,7 @@ write for all frames that came meanwhile, and after every few writes the loop ma
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -64,55 +64,68 @@ class FanOutLimits(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True, eq=False)
 class Subscribers:
-    """Who hears one topic - of receivers, what of it - and what waits for them."""
+    """Who hears one topic - of receivers, what of it - and what waits for them. `changes` counts changes of that."""
 
     receivers: dict[Receiver, int] = field(default_factory=dict)
     listeners: dict[Listener, None] | None = None
     waiting: deque[Broadcast] = field(default_factory=deque)
     is_running: bool = False
     told: int = 0
+    changes: int = 0
+
+    def add(self, receiver: Receiver, hears: int) -> None:
+        """Let a receiver hear something, and what it heard before no longer."""
+        self.receivers[receiver] = hears
+        self.changes += 1
 
     def forget(self, whoever: Receiver | Listener) -> None:
         """Let one hear nothing more."""
         self.receivers.pop(cast(Receiver, whoever), None)
+        self.changes += 1
         if self.listeners is not None:
             self.listeners.pop(cast(Listener, whoever), None)
 
 
 @dataclass(slots=True, eq=False)
 class _Round:
-    """One batch of one kind on its way to everybody who had joined when it began."""
+    """One batch of one kind on its way to everybody who had joined when it began: `shares` say who gets which bytes."""
 
     subscribers: Subscribers
-    kind: int
-    receivers: list[Receiver]
-    frames: dict[Version, bytes]
-    without_own: dict[int, bytes]
+    kind: int = 0
+    shares: deque[tuple[bytes, list[Receiver]]] = field(default_factory=deque)
     listeners: list[Listener] = field(default_factory=list)
     batch: list[Broadcast] = field(default_factory=list)
     each: dict[Version, list[bytes]] = field(default_factory=dict)
+    changes: int = 0
     position: int = 0
 
     def write(self, budget: int) -> int:
         """Write to at most `budget` receivers and give how many that were."""
-        joined, frames, without_own, kind = self.subscribers.receivers, self.frames, self.without_own, self.kind
-        part = self.receivers[self.position : self.position + budget]
-        for receiver in part:
-            # Who has left since the round began must not hear what comes after.
-            if joined.get(receiver, 0) & kind:
-                data = frames[receiver.version]
-                if without_own:
-                    data = without_own.get(receiver.number, data)
-                if data:
-                    receiver.write_shared(data)
-        self.position += len(part)
-        return len(part) + self._tell_listeners(budget - len(part))
+        left = budget
+        while left > 0 and self.shares:
+            data, receivers = self.shares[0]
+            part = receivers[self.position : self.position + left]
+            for receiver in part if self.changes == self.subscribers.changes else self._still(part):
+                receiver.write_shared(data)
+            left -= len(part)
+            self._go_on(len(part), len(receivers))
+        return budget - left + self._tell_listeners(left)
+
+    def _still(self, part: list[Receiver]) -> list[Receiver]:
+        """Who has left since the round began must not hear what comes after."""
+        joined = self.subscribers.receivers
+        return [receiver for receiver in part if joined.get(receiver, 0) & self.kind]
+
+    def _go_on(self, done: int, count: int) -> None:
+        self.position += done
+        if self.position >= count:
+            self.shares.popleft()
+            self.position = 0
 
     def _tell_listeners(self, budget: int) -> int:
-        start = self.position - len(self.receivers)
-        if start < 0 or budget <= 0:
+        if self.shares or budget <= 0:
             return 0
-        part = self.listeners[start : start + budget]
+        part = self.listeners[self.position : self.position + budget]
         joined = self.subscribers.listeners or {}
         for listener in part:
             if listener in joined:
@@ -122,7 +135,7 @@ class _Round:
 
     @property
     def is_over(self) -> bool:
-        return self.position >= len(self.receivers) + len(self.listeners)
+        return not self.shares and self.position >= len(self.listeners)
 
 
 class FanOut:
@@ -148,7 +161,7 @@ class FanOut:
         if not self._rounds:
             self._call_soon(self._step)
         # The batch is put together when the turn comes: what arrives in the same step joins it.
-        self._rounds.append(_Round(subscribers, 0, [], {}, {}))
+        self._rounds.append(_Round(subscribers))
 
     def _make_room(self, subscribers: Subscribers, more_bytes: int) -> None:
         waiting, limits = subscribers.waiting, self._limits
@@ -174,7 +187,8 @@ class FanOut:
             subscribers.is_running = False
             return None
         made = _encode_round(subscribers, batch)
-        tell("broadcast.sent", frames=len(batch), receivers=len(made.receivers) + len(made.listeners))
+        receivers = sum(len(receivers) for _, receivers in made.shares)
+        tell("broadcast.sent", frames=len(batch), receivers=receivers + len(made.listeners))
         return made
 
     def _take(self, waiting: deque[Broadcast]) -> list[Broadcast]:
@@ -195,21 +209,36 @@ def _kind(broadcast: Broadcast) -> int:
 
 def _encode_round(subscribers: Subscribers, batch: list[Broadcast]) -> _Round:
     kind = _kind(batch[0])
-    receivers = list(subscribers.receivers)
+    crowds = _crowds(subscribers, kind)
     listeners = list(subscribers.listeners or ()) if kind == BROADCASTS else []
-    versions = {receiver.version for receiver in receivers} | {listener.version for listener in listeners}
+    versions = {*crowds, *(listener.version for listener in listeners)}
     each = {version: [shared_frame(broadcast, version) for broadcast in batch] for version in versions}
+    shares = [share for version, crowd in crowds.items() for share in _shares(crowd, each[version], batch)]
+    return _Round(subscribers, kind, deque(shares), listeners, batch, each, subscribers.changes)
+
+
+def _crowds(subscribers: Subscribers, kind: int) -> dict[Version, list[Receiver]]:
+    """Give who hears this kind, by what can be shared among them."""
+    crowds: dict[Version, list[Receiver]] = {}
+    for receiver, hears in subscribers.receivers.items():
+        if hears & kind:
+            crowds.setdefault(receiver.version, []).append(receiver)
+    return crowds
+
+
+def _shares(
+    crowd: list[Receiver], frames: list[bytes], batch: list[Broadcast]
+) -> Iterator[tuple[bytes, list[Receiver]]]:
+    """Give what to write to whom: all the same to most, and to each sender what others have said."""
     senders = {broadcast.sender for broadcast in batch if broadcast.sender}
-    without_own = {
-        receiver.number: _others(each[receiver.version], batch, receiver.number)
-        for receiver in (receivers if senders else ())
-        if receiver.number in senders
-    }
-    frames = {version: b"".join(found) for version, found in each.items()}
-    return _Round(subscribers, kind, receivers, frames, without_own, listeners, batch, each)
+    own = [receiver for receiver in crowd if receiver.number in senders] if senders else []
+    others = [receiver for receiver in crowd if receiver.number not in senders] if own else crowd
+    shares = [(b"".join(frames), others)]
+    shares += [(_without_own(frames, batch, receiver.number), [receiver]) for receiver in own]
+    return ((data, receivers) for data, receivers in shares if data and receivers)
 
 
-def _others(frames: list[bytes], batch: list[Broadcast], number: int) -> bytes:
+def _without_own(frames: list[bytes], batch: list[Broadcast], number: int) -> bytes:
     return b"".join(frame for frame, broadcast in zip(frames, batch, strict=True) if broadcast.sender != number)
 
 

@@ -18,7 +18,7 @@ from rowcast.realtime.asking import Outside
 from rowcast.realtime.audit import ActivityLog
 from rowcast.realtime.channel_policy import Fault
 from rowcast.realtime.ear import ChangeFrames, ChannelChanges, Ear
-from rowcast.realtime.effects import Answer, Follow, Followed, MayRead, MayWrite, Recall
+from rowcast.realtime.effects import Answer, Follow, MayRead, MayWrite, Recall
 from rowcast.realtime.fan_out import BROADCASTS, PRESENCES, FanOut, FanOutLimits, Listener, Receiver, Subscribers
 from rowcast.realtime.frames import RESTART
 from rowcast.realtime.limits import Meters, RealtimeLimits
@@ -178,7 +178,7 @@ class Hub:
 
     def subscribe(self, key: TopicKey, receiver: Receiver, hears: int = BROADCASTS | PRESENCES) -> None:
         """Let `receiver` hear a topic, or one kind of what is told there."""
-        self._subscribers(key).receivers[receiver] = hears
+        self._subscribers(key).add(receiver, hears)
 
     def told_on(self, key: TopicKey) -> int:
         """Give how many broadcasts a topic has been told here since it was joined by the first."""
@@ -252,13 +252,13 @@ class Hub:
             self._questions -= 1
 
     async def _follow(self, question: Follow, receiver: ChannelChanges, then: Callable[[Answer], None]) -> None:
-        patience = asyncio.get_running_loop().call_later(self.outside.limits.follow_s, then, Followed())
+        wait_s, late = self.outside.late(question)
+        patience = asyncio.get_running_loop().call_later(wait_s, then, late)
         newest: Follow | None = question
         try:
             while newest is not None and not receiver.is_over:
                 self._following[receiver] = None
-                await self.outside.follow(newest, receiver)
-                then(Followed())
+                then(await self.outside.follow(newest, receiver))
                 newest = self._following[receiver]
         except Exception as error:  # noqa: BLE001 - task boundary: a fault of one socket must not end the others
             tell("socket.crashed", error=type(error).__name__)

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -79,6 +80,7 @@ class SocketProtocol(asyncio.Protocol):
         "_write",
         "number",
         "version",
+        "write_shared",
     )
 
     def __init__(self, hub: Hub, session: Session, *, version: Version, limits: SocketLimits) -> None:
@@ -99,11 +101,13 @@ class SocketProtocol(asyncio.Protocol):
         self._is_gone = False
         self._channels = SocketChannels(self, hub)
         self._members: Memberships | None = None
+        self.write_shared: Callable[[bytes], None] = _write_nothing
+        """Writes frames, or keeps them while the client does not read: the transport's own where that will do."""
 
     def attach(self, transport: asyncio.Transport, first_bytes: bytes) -> None:
         """Take over a transport whose upgrade was answered, and what came behind the upgrade."""
         self._transport = transport
-        self._write = transport.write
+        self._write = self.write_shared = transport.write
         _set_option(transport, socket.SO_SNDBUF, self._limits.sndbuf_bytes)
         transport.set_protocol(self)
         self._hub.add(self)
@@ -123,6 +127,7 @@ class SocketProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave every topic."""
         self._is_gone = True
+        self.write_shared = _write_nothing
         self._leave_all()
         self._hub.remove(self)
         self._session.meter.disconnect(self._session.user)
@@ -132,15 +137,19 @@ class SocketProtocol(asyncio.Protocol):
         """The client does not read fast enough: keep its frames here from now on."""
         if self._stalled_since_s is None:
             self._stalled_since_s = self._hub.clock.monotonic_s()
+            self.write_shared = self._keep
 
     def resume_writing(self) -> None:
         """It reads again: write what was kept until it is too much again."""
+        if self._is_gone:
+            return
         self._stalled_since_s = None
         while self._queue and self._stalled_since_s is None:
             data = self._queue.popleft()
             self._queued_bytes -= len(data)
             self._write(data)
         if self._stalled_since_s is None:
+            self.write_shared = self._write
             self._channels.pump()
 
     @property
@@ -151,13 +160,6 @@ class SocketProtocol(asyncio.Protocol):
     def note_sent(self, ear: Ear, broadcast_id: str) -> None:
         """Take note of what a session was sent, so that its arrival is found out."""
         self._channels.note_sent(ear, broadcast_id)
-
-    def write_shared(self, data: bytes) -> None:
-        """Write frames, or keep them while the client does not read."""
-        if self._stalled_since_s is None:
-            self._write(data)
-        else:
-            self._keep(data)
 
     def look(self, now_s: float) -> None:
         """Look at the deadlines: the client's silence, its stalling, a goodbye not answered, tokens that run out."""
@@ -191,6 +193,7 @@ class SocketProtocol(asyncio.Protocol):
             return
         tell("socket.cut", reason=reason)
         self._is_gone = True
+        self.write_shared = _write_nothing
         self._leave_all()
         _set_option(self._transport, socket.SO_LINGER, _LINGER_OFF)
         self._transport.abort()
@@ -259,7 +262,7 @@ class SocketProtocol(asyncio.Protocol):
         """Say that nothing more comes behind this: a server ends the connection first (RFC 6455, 7.1.1)."""
         if self._stalled_since_s is None and not self._is_gone and self._transport.can_write_eof():
             self._transport.write_eof()
-            self._write = _write_nothing
+            self._write = self.write_shared = _write_nothing
 
     def _say_close(self, code: int, reason: str) -> None:
         if self._closing_since_s is not None:

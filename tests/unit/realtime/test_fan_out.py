@@ -155,7 +155,19 @@ def test_who_leaves_during_a_round_hears_nothing_more() -> None:
     fan_out, subscribers, loop = make(receivers, writes_per_step=3)
     fan_out.add(subscribers, broadcast())
     loop.step()
-    del subscribers.receivers[receivers[9]]
+    subscribers.forget(receivers[9])
+    loop.run()
+
+    assert receivers[9].writes == []
+    assert receivers[8].writes != []
+
+
+def test_who_hears_something_else_since_a_round_began_hears_nothing_more_of_it() -> None:
+    receivers = [Receiver(n) for n in range(10)]
+    fan_out, subscribers, loop = make(receivers, writes_per_step=3)
+    fan_out.add(subscribers, broadcast())
+    loop.step()
+    subscribers.add(receivers[9], 2)
     loop.run()
 
     assert receivers[9].writes == []
@@ -217,7 +229,7 @@ def test_a_listener_hears_each_broadcast_by_itself_and_no_presence() -> None:
     for found in (broadcast("a"), presence(), broadcast("b")):
         fan_out.add(subscribers, found)
     loop.step()
-    del subscribers.listeners[gone]
+    subscribers.forget(gone)
     loop.run()
 
     assert stays.heard == [(text, shared_frame(broadcast(text), 2)) for text in ("a", "b")]
