@@ -15,6 +15,7 @@ from rowcast.router.condition import Node
 from rowcast.router.explain import Miss, find_misses
 from rowcast.router.operators import compile_condition
 from rowcast.router.rule import Rule
+from rowcast.router.rule_index import RuleIndex
 from rowcast.router.template import compile_template
 
 TYPES_LIMIT = 4096
@@ -46,8 +47,17 @@ class _Ready:
     owe: Owed | Callable[[Envelope], Owed]
 
 
+@dataclass(slots=True, frozen=True)
+class _Fitting:
+    """The rules for one event type; `asks` tells whether any of them has a condition."""
+
+    rules: tuple[_Ready, ...]
+    index: RuleIndex
+    asks: bool
+
+
 class RuleSet:
-    """Rules compiled once and sorted by event type, so that rules for other types cost an event nothing."""
+    """Rules compiled once, sorted by event type and by what they compare: rules that cannot match cost nothing."""
 
     __slots__ = ("_by_type", "_rules")
 
@@ -58,7 +68,7 @@ class RuleSet:
             InvalidInputError: `input.rule`, when two rules have one name.
         """
         self._rules = tuple(_ready(rule) for rule in rules)
-        self._by_type: dict[str, tuple[_Ready, ...]] = {}
+        self._by_type: dict[str, _Fitting] = {}
         _check_unique([ready.rule.name for ready in self._rules])
 
     @property
@@ -72,14 +82,13 @@ class RuleSet:
         Raises:
             InvalidInputError: `input.not_json`, when a condition needs a payload that cannot be read.
         """
-        values: dict[str, Any] | None = None
+        fitting = self._fitting(event.event_type)
+        values = event_values(event) if fitting.asks else {}
         owed: list[Owed] = []
-        for ready in self._fitting(event.event_type):
-            if ready.condition is not None:
-                values = event_values(event) if values is None else values
-                if not is_true(ready.condition.run(values, values)):
-                    continue
-            owed.append(ready.owe if isinstance(ready.owe, Owed) else ready.owe(event))
+        for place in fitting.index.find(values):
+            ready = fitting.rules[place]
+            if ready.condition is None or is_true(ready.condition.run(values, values)):
+                owed.append(ready.owe if isinstance(ready.owe, Owed) else ready.owe(event))
         return tuple(owed)
 
     def plan(self, event: Envelope, *, reveal: bool = False) -> Plan:
@@ -88,11 +97,13 @@ class RuleSet:
         decisions = (_decide(ready, event.event_type, values, reveal) for ready in self._rules)
         return Plan(self.owed(event), tuple(decisions))
 
-    def _fitting(self, event_type: str) -> tuple[_Ready, ...]:
+    def _fitting(self, event_type: str) -> _Fitting:
         known = self._by_type.get(event_type)
         if known is not None:
             return known
-        fitting = tuple(ready for ready in self._rules if fits_any(event_type, ready.rule.event_types))
+        rules = tuple(ready for ready in self._rules if fits_any(event_type, ready.rule.event_types))
+        conditions = [ready.condition for ready in rules]
+        fitting = _Fitting(rules, RuleIndex(conditions), any(condition is not None for condition in conditions))
         if len(self._by_type) < TYPES_LIMIT:
             self._by_type[event_type] = fitting
         return fitting
