@@ -53,13 +53,23 @@ def limit_fault(request: JoinRequest, *, channels: int, meter: Meter, now_s: flo
     return None
 
 
-def replay_fault(request: JoinRequest, *, has_log: bool) -> str | None:
-    """Give why what was told before cannot be told again."""
+def wish_fault(request: JoinRequest, *, has_log: bool, has_changes: bool) -> str | None:
+    """Give why something that a join will not be without cannot be had."""
+    return _replay_fault(request, has_log=has_log) or _changes_fault(request, has_changes=has_changes)
+
+
+def _replay_fault(request: JoinRequest, *, has_log: bool) -> str | None:
     if isinstance(request.replay, InvalidReplay):
         return replies.REPLAY_INVALID
     if request.replay is not None and not request.is_private:
         return replies.REPLAY_PUBLIC
     return replies.REPLAY_FAILED if request.replay is not None and not has_log else None
+
+
+def _changes_fault(request: JoinRequest, *, has_changes: bool) -> str | None:
+    if request.changes_wait_ms is None or has_changes or not request.postgres_changes:
+        return None
+    return replies.CHANGES_DISABLED + replies.changes_refusal(request.postgres_changes[0])
 
 
 class Identity(msgspec.Struct, frozen=True):

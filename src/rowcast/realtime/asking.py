@@ -59,7 +59,13 @@ class Outside:
             tell("channel.unanswered", reason=f"crash:{type(error).__name__}")
         return Fault(replies.REPLAY_FAILED if isinstance(question, Recall) else replies.OUT_OF_REACH)
 
-    async def follow(self, question: Follow, receiver: ChannelChanges) -> Followed:
+    def late(self, question: Follow) -> tuple[float, Answer]:
+        """Give how long a join waits for its changes, and the answer when they are not live by then."""
+        if question.wait_ms is None:
+            return self.limits.follow_s, Followed()
+        return question.wait_ms / 1000, Fault(replies.changes_late(question.wait_ms))
+
+    async def follow(self, question: Follow, receiver: ChannelChanges) -> Followed | Fault:
         """Subscribe to changes, and give word when they are live or the receiver was told why not."""
         if self.changes is None:
             return Followed()
@@ -74,6 +80,8 @@ class Outside:
         if receiver.is_over:
             # It left meanwhile: what was undone then has been done again since.
             self.changes.unsubscribe(receiver)
+        if question.wait_ms is not None and receiver.fault is not None:
+            return Fault(replies.CHANGES_DISABLED + receiver.fault)
         return Followed()
 
     async def _find_out(self, question: MayRead | MayWrite | Recall) -> Answer:
@@ -86,6 +94,9 @@ class Outside:
                 return await self._recall(question)
 
     async def _read(self, question: MayRead) -> Access | Fault:
+        if question.claims.is_guest:
+            # Policies look at claims, and these do not say which tenant's topic is meant.
+            return Access()
         for policy in self.policies:
             found = await policy.read(question.claims, question.topic, wants_presence=question.wants_presence)
             if found is not None:
@@ -93,6 +104,8 @@ class Outside:
         return Access()
 
     async def _write(self, question: MayWrite) -> bool | Fault:
+        if question.claims.is_guest:
+            return False
         for policy in self.policies:
             found = await policy.write(question.claims, question.topic, extension=question.extension)
             if found is not None:

@@ -140,9 +140,8 @@ class SocketChannels:
             self._changes = {}
         found = self._changes.get(question.number)
         if found is None:
-            found = self._changes[question.number] = ChannelChanges(
-                self._socket, self._hub.change_frames, topic=question.topic, join_ref=question.join_ref
-            )
+            found = ChannelChanges(self._socket, self._hub.change_frames, question)
+            self._changes[question.number] = found
         return found
 
     def _unfollow(self, number: int) -> None:

@@ -7,9 +7,10 @@ from typing import Protocol
 import msgspec
 
 from rowcast.realtime import replies
+from rowcast.realtime.effects import Follow
 from rowcast.realtime.frames import BINARY, TEXT, encode_message
 from rowcast.realtime.messages import Broadcast, Ref, TopicKey
-from rowcast.realtime.protocol import Version, encode_changes, encode_frame, encode_replayed
+from rowcast.realtime.protocol import Version, encode_changes, encode_frame, encode_legacy_change, encode_replayed
 
 _KNOWN_IDS = 4096
 _KEPT_FRAMES = 10_000
@@ -161,28 +162,35 @@ class ChangeFrames:
         self._frames: dict[tuple[str, tuple[int, ...], Version], bytes] = {}
 
     def frame(self, topic: str, ids: tuple[int, ...], data: bytes, version: Version) -> bytes:
-        """Give the WebSocket frame for all receivers of a topic, ids and version; `topic` as on the wire."""
+        """Give the WebSocket frame for all receivers of a topic, ids and version; without ids as older clients read it.
+
+        `topic` as on the wire.
+        """
         if data is not self._data:
             self._data = data
             self._frames.clear()
         found = self._frames.get((topic, ids, version))
         if found is None:
-            found = encode_message(TEXT, encode_changes(topic, ids, data, version))
+            text = encode_changes(topic, ids, data, version) if ids else encode_legacy_change(topic, data, version)
+            found = encode_message(TEXT, text)
             self._frames[topic, ids, version] = found
         return found
 
 
 class ChannelChanges:
-    """Hears the changed rows of one channel; holds them back until its join is answered."""
+    """Hears the changed rows of one channel; holds them back until its join is answered.
 
-    __slots__ = ("_bytes", "_frames", "_held", "_join_ref", "_topic", "_writer", "is_over", "told")
+    `fault` is the last thing that was said against what it asked for.
+    """
 
-    def __init__(self, writer: Writer, frames: ChangeFrames, *, topic: str, join_ref: Ref) -> None:
-        """Write to `writer`; `topic` as on the wire."""
+    __slots__ = ("_asked", "_bytes", "_frames", "_held", "_writer", "fault", "is_over", "told")
+
+    def __init__(self, writer: Writer, frames: ChangeFrames, asked: Follow) -> None:
+        """Write to `writer` what `asked` is about."""
         self._writer = writer
         self._frames = frames
-        self._topic = topic
-        self._join_ref = join_ref
+        self._asked = asked
+        self.fault: str | None = None
         self._held: list[bytes] | None = []
         self._bytes = 0
         self.is_over = False
@@ -191,11 +199,15 @@ class ChannelChanges:
     def hear_change(self, ids: tuple[int, ...], data: bytes) -> None:
         """Take one change."""
         self.told += 1
-        self._take(self._frames.frame(self._topic, ids, data, self._writer.version))
+        shown = () if self._asked.is_legacy else ids
+        self._take(self._frames.frame(self._asked.topic, shown, data, self._writer.version))
 
     def hear_changes_system(self, status: str, text: str) -> None:
         """Take a `system` message about changes."""
-        told = replies.system(self._topic, self._join_ref, text, status=status, extension="postgres_changes")
+        if status == "error":
+            self.fault = text
+        asked = self._asked
+        told = replies.system(asked.topic, asked.join_ref, text, status=status, extension="postgres_changes")
         self._take(encode_message(TEXT, encode_frame(told, self._writer.version)))
 
     def release(self) -> None:

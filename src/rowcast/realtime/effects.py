@@ -113,13 +113,19 @@ class MayWrite(msgspec.Struct, frozen=True):
 
 
 class Follow(msgspec.Struct, frozen=True):
-    """Begin to tell the channel of this number of changed rows; `topic` as on the wire. The answer is a `Followed`."""
+    """Begin to tell the channel of this number of changed rows; `topic` as on the wire. The answer is a `Followed`.
+
+    With `wait_ms` the channel wants to wait so long, and the answer is a `Fault` when there are no changes for it by
+    then. `is_legacy`: each change is an event of its own.
+    """
 
     number: int
     topic: str
     join_ref: Ref
     bindings: tuple[Binding, ...]
     claims: Claims
+    wait_ms: int | None = None
+    is_legacy: bool = False
 
 
 class Recall(msgspec.Struct, frozen=True):

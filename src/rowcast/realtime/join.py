@@ -11,6 +11,7 @@ from rowcast.core.codec import encode_json
 from rowcast.realtime.change_source import Binding
 
 REPLAY_LIMIT = 25
+_WAIT_MS, _LONGEST_WAIT_MS = 15_000, 20_000
 _SESSION_LIMIT_CHARS = 128
 _LATEST_MS = 253_402_300_799_000
 
@@ -30,7 +31,9 @@ class JoinRequest(msgspec.Struct, frozen=True):
     """The payload of `phx_join` with every default filled in. `access_token` is None when the socket's token counts.
 
     `recovers` names the session for which nothing may be lost. `presence_name` is empty when the server is to choose.
-    With `wants_ready` the client is told when messages of the database reach it.
+    With `wants_ready` the client is told when messages of the database reach it. With `changes_wait_ms` the join waits
+    so long for its changes and is refused without them. `is_legacy`: a client from before there was a `config`, which
+    names what it wants in the topic and gets each change as an event of its own.
     """
 
     is_private: bool = False
@@ -43,25 +46,31 @@ class JoinRequest(msgspec.Struct, frozen=True):
     replay: Replay | InvalidReplay | None = None
     recovers: str | None = None
     wants_ready: bool = False
+    changes_wait_ms: int | None = None
+    is_legacy: bool = False
 
 
-def read_join(payload: msgspec.Raw) -> JoinRequest:
-    """Give what the payload of a join asks for."""
+def read_join(payload: msgspec.Raw, *, name: str = "") -> JoinRequest:
+    """Give what the payload of a join asks for; `name` is that of the channel, where older clients said it."""
     found = read_object(payload)
+    if name and "config" not in found:
+        return _legacy_join(found, name)
     config = _object(found.get("config"))
     broadcast, presence = _object(config.get("broadcast")), _object(config.get("presence"))
-    name = presence.get("key")
+    key = presence.get("key")
     return JoinRequest(
         is_private=_flag(config.get("private")),
         wants_ack=_flag(broadcast.get("ack")),
         wants_own=_flag(broadcast.get("self")),
-        access_token=own_token(found.get("access_token")) or own_token(found.get("user_token")),
+        access_token=_join_token(found),
         postgres_changes=_bindings(config.get("postgres_changes")),
-        wants_presence=_flag(presence.get("enabled")),
-        presence_name=name if isinstance(name, str) else "",
+        # Clients from before there was this switch do not name it, and show nobody until they were told who is there.
+        wants_presence=_flag(presence.get("enabled", "key" in presence)),
+        presence_name=key if isinstance(key, str) else "",
         replay=_replay(broadcast.get("replay")),
         recovers=_session(broadcast.get("recover")),
         wants_ready=_flag(broadcast.get("replication_ready")),
+        changes_wait_ms=_changes_wait_ms(_object(config.get("postgres_changes_options"))),
     )
 
 
@@ -90,6 +99,23 @@ def read_bindings(bindings: tuple[dict[str, object], ...]) -> tuple[Binding, ...
     return tuple(_binding(binding) for binding in bindings)
 
 
+def _legacy_join(found: dict[str, object], name: str) -> JoinRequest:
+    """The channel's name is `schema`, `schema:table` or `schema:table:filter`."""
+    binding: dict[str, object] = dict(zip(("schema", "table", "filter"), name.split(":", 2), strict=False))
+    return JoinRequest(access_token=_join_token(found), postgres_changes=(binding,), is_legacy=True)
+
+
+def _join_token(found: dict[str, object]) -> str | None:
+    return own_token(found.get("access_token")) or own_token(found.get("user_token"))
+
+
+def _changes_wait_ms(options: dict[str, object]) -> int | None:
+    if not _flag(options.get("wait")):
+        return None
+    asked = options.get("timeout")
+    return min(int(asked), _LONGEST_WAIT_MS) if _is_number(asked) and asked >= 1 else _WAIT_MS
+
+
 def _binding(found: dict[str, object]) -> Binding:
     table = _text(found.get("table"))
     return Binding(
@@ -98,9 +124,14 @@ def _binding(found: dict[str, object]) -> Binding:
         # Only a table means the schema `public`.
         schema=_text(found.get("schema")) or ("public" if table else ""),
         table=table,
-        filter=_text(found.get("filter")),
+        filter=_filter(found.get("filter")),
         select=_select(found.get("select")),
     )
+
+
+def _filter(value: object) -> str | None:
+    # What is no text is refused as a filter that cannot be read: whoever wants less must not hear everything.
+    return value if value is None or isinstance(value, str) else encode_json(value).decode()
 
 
 def _binding_id(binding: dict[str, object]) -> int:

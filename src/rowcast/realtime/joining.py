@@ -20,10 +20,17 @@ from rowcast.realtime.effects import (
     Subscribe,
     Unsubscribe,
 )
-from rowcast.realtime.join import REPLAY_LIMIT, Replay, echoed_bindings, read_bindings
+from rowcast.realtime.join import REPLAY_LIMIT, JoinRequest, Replay, echoed_bindings, read_bindings, read_join
+from rowcast.realtime.limits import RealtimeLimits
 from rowcast.realtime.messages import Broadcast, Frame
 
 _LOST = "Not everything could be recovered: fetch the present state"
+
+
+def asked_by(payload: msgspec.Raw, name: str, limits: RealtimeLimits) -> JoinRequest:
+    """Give what a join of the channel `name` asks for; presences too where its tenant has them everywhere."""
+    request = read_join(payload, name=name)
+    return msgspec.structs.replace(request, wants_presence=True) if limits.is_presence_on else request
 
 
 def next_step(channel: Channel, *, has_changes: bool, has_log: bool) -> tuple[Effects, Question] | None:
@@ -32,7 +39,7 @@ def next_step(channel: Channel, *, has_changes: bool, has_log: bool) -> tuple[Ef
     if channel.access is None:
         return (), MayRead(channel.claims, channel.key.topic, request.wants_presence)
     if request.postgres_changes and has_changes and not channel.is_followed:
-        return (), following(channel)
+        return (), msgspec.structs.replace(following(channel), wait_ms=channel.request.changes_wait_ms)
     if channel.recalled is None and has_log and channel.access.reads_broadcast and _looks_back(channel):
         # First hear, then look back: what is told between the two is held, and nothing falls into the gap.
         channel.is_held = True
@@ -42,8 +49,15 @@ def next_step(channel: Channel, *, has_changes: bool, has_log: bool) -> tuple[Ef
 
 def following(channel: Channel) -> Follow:
     """Give the question that begins to tell the channel of changed rows, or begins anew after a fresh token."""
-    bindings = read_bindings(channel.request.postgres_changes)
-    return Follow(channel.number, channel.topic, channel.join_ref, bindings, channel.claims)
+    request = channel.request
+    return Follow(
+        channel.number,
+        channel.topic,
+        channel.join_ref,
+        read_bindings(request.postgres_changes),
+        channel.claims,
+        is_legacy=request.is_legacy,
+    )
 
 
 def finish(channel: Channel, *, has_changes: bool) -> Effects:

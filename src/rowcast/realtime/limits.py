@@ -31,6 +31,7 @@ class RealtimeLimits(msgspec.Struct, frozen=True):
     payload_bytes: int = 3_000_500
     presence_bytes: int = 65_536
     is_private_only: bool = False
+    is_presence_on: bool = False
 
 
 @dataclass(slots=True)

@@ -28,6 +28,11 @@ class _ObjectFrame(msgspec.Struct, gc=False):
     join_ref: Ref = None
 
 
+class _Kind(msgspec.Struct, gc=False):
+    type: str
+
+
+_KIND = msgspec.json.Decoder(_Kind)
 _OBJECT = msgspec.json.Decoder(_ObjectFrame)
 _ARRAY = msgspec.json.Decoder(tuple[Ref, Ref, str, str, msgspec.Raw])
 _ANY = msgspec.json.Decoder(msgspec.Raw)
@@ -119,6 +124,14 @@ def encode_changes(topic: str, ids: tuple[int, ...], data: bytes, version: Versi
     if version == 1:
         return b'{"ref":null,"event":"postgres_changes","topic":%b,"payload":%b}' % (encode_json(topic), payload)
     return b'[null,null,%b,"postgres_changes",%b]' % (encode_json(topic), payload)
+
+
+def encode_legacy_change(topic: str, data: bytes, version: Version) -> bytes:
+    """Give the text frame of a changed row for clients from before `postgres_changes`: its kind is the event."""
+    kind = encode_json(_KIND.decode(data).type)
+    if version == 1:
+        return b'{"ref":null,"event":%b,"topic":%b,"payload":%b}' % (kind, encode_json(topic), data)
+    return b"[null,null,%b,%b,%b]" % (encode_json(topic), kind, data)
 
 
 def _told_payload(broadcast: Broadcast) -> bytes:

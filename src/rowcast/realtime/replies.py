@@ -23,6 +23,7 @@ TOO_MANY_MESSAGES = "Too many messages per second"
 TOO_MANY_PRESENCES = "Too many presence messages per second"
 TOO_MANY_OWN_PRESENCES = "Client presence rate limit exceeded"
 TRACK_TOO_BIG = "Track message size exceeded"
+CHANGES_DISABLED = "RealtimeDisabledForConfiguration: "
 NO_PRESENCE_OBJECT = "Presence track payload must be a map"
 _HEARTBEAT_TOPIC = "phoenix"
 _CHANGES_REFUSED = (
@@ -67,5 +68,15 @@ def system(topic: str, join_ref: Ref, text: str, *, status: str = "error", exten
 
 def changes_refused(topic: str, join_ref: Ref, binding: Mapping[str, object]) -> Frame:
     """Give the message that nobody here tells of changed rows."""
+    return system(topic, join_ref, changes_refusal(binding), extension="postgres_changes")
+
+
+def changes_refusal(binding: Mapping[str, object]) -> str:
+    """Give its text."""
     asked = ", ".join(f"{name}: {binding.get(name, 'nil')}"[:200] for name in ("event", "schema", "table", "filter"))
-    return system(topic, join_ref, f"{_CHANGES_REFUSED}[{asked}]", extension="postgres_changes")
+    return f"{_CHANGES_REFUSED}[{asked}]"
+
+
+def changes_late(wait_ms: int) -> str:
+    """Give the reason that refuses a join whose changes did not become live in the time that it named."""
+    return f"PostgresChangesSubscribeTimeout: Timed out after {wait_ms}ms waiting for the postgres_changes subscription"

@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 
 from rowcast.realtime import replies
-from rowcast.realtime.admission import Identity, limit_fault, replay_fault, topic_fault
+from rowcast.realtime.admission import Identity, limit_fault, topic_fault, wish_fault
 from rowcast.realtime.authorize import Authorizer, Claims, Refusal, expired
 from rowcast.realtime.channel import Channel, broadcast_of
 from rowcast.realtime.channel_policy import Access, Fault
@@ -34,8 +34,16 @@ from rowcast.realtime.effects import (
     Unsubscribe,
     Untrack,
 )
-from rowcast.realtime.join import own_token, read_join, read_object
-from rowcast.realtime.joining import changed_access, finish, following, next_step, shown_presences, with_presence
+from rowcast.realtime.join import own_token, read_object
+from rowcast.realtime.joining import (
+    asked_by,
+    changed_access,
+    finish,
+    following,
+    next_step,
+    shown_presences,
+    with_presence,
+)
 from rowcast.realtime.limits import Meter, RealtimeLimits
 from rowcast.realtime.messages import Frame, UserPush
 from rowcast.realtime.presence_push import PresencePush, read_presence
@@ -146,7 +154,8 @@ class Session:
 
     def _open(self, frame: Frame, now: datetime) -> Channel | str:
         """Give the channel, or the reason why there is none."""
-        request = read_join(frame.payload)
+        name = replies.channel_name(frame.topic)
+        request = asked_by(frame.payload, name, self.meter.limits)
         fault = topic_fault(frame.topic) or limit_fault(
             request, channels=len(self.channels), meter=self.meter, now_s=now.timestamp()
         )
@@ -156,10 +165,10 @@ class Session:
         claims = identity.check(request.access_token, now)
         if isinstance(claims, Refusal):
             return claims.reason
-        fault = replay_fault(request, has_log=self.rules.has_log)
+        fault = wish_fault(request, has_log=self.rules.has_log, has_changes=self.rules.has_changes)
         if fault is not None:
             return fault
-        key = identity.key(claims, replies.channel_name(frame.topic), is_private=request.is_private)
+        key = identity.key(claims, name, is_private=request.is_private)
         opened = Channel(
             self._next_number(), frame.topic, frame.join_ref, frame.ref, key, claims, request.access_token, request
         )

@@ -66,6 +66,7 @@ class TenantDesk:
             "max_joins_per_second": limits.joins_per_s, "max_channels_per_client": limits.channels_per_socket,
             "max_presence_events_per_second": limits.presences_per_s,
             "max_payload_size_in_kb": limits.payload_bytes // 1000, "private_only": limits.is_private_only,
+            "presence_enabled": limits.is_presence_on,
             "suspend": False, "extensions": [],
         }  # fmt: skip
 

@@ -119,6 +119,7 @@ class LimitSettings(_Section):
         default=5.0, ge=0, le=300, description="how long a client whose socket is lost is still shown as present"
     )
     private_only: bool = Field(default=False, description="refuse public channels")
+    presence_enabled: bool = Field(default=False, description="presences in every channel, asked for or not")
 
 
 class RelaySettings(_Section):

@@ -23,6 +23,7 @@ def tenant_limits(asked: LimitSettings) -> RealtimeLimits:
         payload_bytes=asked.payload_kb * 1000 + _ENVELOPE_BYTES,
         presence_bytes=asked.presence_kb * 1000 + _ENVELOPE_BYTES,
         is_private_only=asked.private_only,
+        is_presence_on=asked.presence_enabled,
     )
 
 

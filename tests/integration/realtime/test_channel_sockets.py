@@ -150,6 +150,19 @@ async def until(holds: Any) -> None:
             await asyncio.sleep(0.005)
 
 
+async def test_a_join_that_named_how_long_it_waits_for_changes_is_refused_then() -> None:
+    source = Source()
+    async with serving(outside=Outside(changes=source)) as server, raw_socket(server.port, token()) as client:
+        reply = await client.join("r", **CHANGES, postgres_changes_options={"wait": True, "timeout": 1})
+        source.may_be_live.set()
+        await until(lambda: len(source.left) == 2)
+        await client.heartbeat()
+
+    assert reply["response"]["reason"] == (
+        "PostgresChangesSubscribeTimeout: Timed out after 1ms waiting for the postgres_changes subscription"
+    )
+
+
 async def test_the_join_is_answered_when_changes_are_live_and_changes_follow() -> None:
     source = Source()
     async with followed(source) as (_, client):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rowcast.realtime.admission import Identity, limit_fault, replay_fault, topic_fault
+from rowcast.realtime.admission import Identity, limit_fault, topic_fault, wish_fault
 from rowcast.realtime.authorize import Authorizer, Claims, sign_token
 from rowcast.realtime.join import InvalidReplay, JoinRequest, Replay
 from rowcast.realtime.limits import Meter, RealtimeLimits
@@ -80,7 +80,21 @@ def test_more_users_than_allowed_refuse_a_join() -> None:
     ],
 )
 def test_a_replay_that_cannot_be_had_refuses_the_join(request_: JoinRequest, has_log: bool, fault: str | None) -> None:
-    assert replay_fault(request_, has_log=has_log) == fault
+    assert wish_fault(request_, has_log=has_log, has_changes=True) == fault
+
+
+def test_who_will_not_be_without_changes_is_refused_where_there_are_none() -> None:
+    binding: dict[str, object] = {"event": "*", "schema": "public", "table": "x"}
+    waits = JoinRequest(postgres_changes=(binding,), changes_wait_ms=9)
+    patient = JoinRequest(postgres_changes=(binding,))
+    fault = wish_fault(waits, has_log=True, has_changes=False)
+
+    assert fault is not None
+    assert fault.startswith("RealtimeDisabledForConfiguration: Unable to subscribe to changes with given parameters. ")
+    assert "table: x" in fault
+    assert wish_fault(waits, has_log=True, has_changes=True) is None
+    assert wish_fault(patient, has_log=True, has_changes=False) is None
+    assert wish_fault(JoinRequest(changes_wait_ms=9), has_log=True, has_changes=False) is None
 
 
 def test_public_topics_are_those_of_the_sockets_tenant_and_private_ones_of_the_channels() -> None:

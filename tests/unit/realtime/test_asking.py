@@ -123,7 +123,7 @@ class Source:
 
 
 def receiver(writer: Writer) -> ChannelChanges:
-    made = ChannelChanges(writer, ChangeFrames(), topic="realtime:r", join_ref="1")
+    made = ChannelChanges(writer, ChangeFrames(), FOLLOW)
     made.release()
     return made
 
@@ -138,6 +138,20 @@ async def test_changes_are_subscribed_and_a_source_that_fails_is_told() -> None:
     assert await Outside(changes=Source(OSError("x"))).follow(FOLLOW, receiver(failed)) == Followed()
     assert b"Subscribed to PostgreSQL" in live.written[0]
     assert b"unable to connect" in failed.written[0]
+
+
+async def test_who_waits_for_changes_is_told_why_there_are_none() -> None:
+    waits = Follow(1, "realtime:r", "1", (), ANN, wait_ms=700)
+    outside = Outside(changes=Source(OSError("x")), limits=AskLimits(follow_s=5.0))
+
+    assert await outside.follow(waits, receiver(Writer())) == Fault(
+        "RealtimeDisabledForConfiguration: Realtime was unable to connect to the project database"
+    )
+    assert outside.late(FOLLOW) == (5.0, Followed())
+    assert outside.late(waits) == (
+        0.7,
+        Fault("PostgresChangesSubscribeTimeout: Timed out after 700ms waiting for the postgres_changes subscription"),
+    )
 
 
 async def test_a_channel_that_left_while_it_subscribed_is_taken_out_again() -> None:

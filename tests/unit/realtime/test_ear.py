@@ -2,12 +2,17 @@
 
 import json
 
+import msgspec
+
+from rowcast.realtime.authorize import Claims
 from rowcast.realtime.ear import ChangeFrames, ChannelChanges, Ear, broadcast_id
+from rowcast.realtime.effects import Follow
 from rowcast.realtime.fan_out import shared_frame
 from rowcast.realtime.messages import Broadcast, TopicKey
 from rowcast.realtime.protocol import Version
 
 KEY = TopicKey("acme", True, "r")
+FOLLOW = Follow(1, "realtime:r", "1", (), Claims("anon", 0))
 
 
 class Writer:
@@ -182,7 +187,7 @@ def test_channels_of_one_topic_and_ids_share_one_frame_of_a_change() -> None:
 
 def test_changes_wait_for_the_reply_to_the_join() -> None:
     writer = Writer()
-    changes = ChannelChanges(writer, ChangeFrames(), topic="realtime:r", join_ref="1")
+    changes = ChannelChanges(writer, ChangeFrames(), FOLLOW)
     changes.hear_changes_system("ok", "Subscribed to PostgreSQL")
     changes.hear_change((1,), b'{"a":1}')
     assert writer.written == []
@@ -193,3 +198,25 @@ def test_changes_wait_for_the_reply_to_the_join() -> None:
     changes.is_over = True
     changes.hear_change((1,), b'{"a":3}')
     assert len(writer.written) == 2
+
+
+def test_an_older_client_gets_each_change_as_an_event_of_its_own() -> None:
+    writer = Writer()
+    changes = ChannelChanges(writer, ChangeFrames(), msgspec.structs.replace(FOLLOW, is_legacy=True))
+    changes.release()
+    changes.hear_change((5,), b'{"type":"UPDATE","record":{}}')
+    changes.hear_change((5,), b'{"type":"DELETE","old_record":{}}')
+
+    assert [json.loads(data[2:]) for data in writer.written] == [
+        [None, None, "realtime:r", "UPDATE", {"type": "UPDATE", "record": {}}],
+        [None, None, "realtime:r", "DELETE", {"type": "DELETE", "old_record": {}}],
+    ]
+
+
+def test_what_is_said_against_changes_is_remembered() -> None:
+    changes = ChannelChanges(Writer(), ChangeFrames(), FOLLOW)
+    changes.hear_changes_system("ok", "Subscribed to PostgreSQL")
+    assert changes.fault is None
+    changes.hear_changes_system("error", "no such table")
+
+    assert changes.fault == "no such table"

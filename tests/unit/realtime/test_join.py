@@ -56,6 +56,53 @@ def test_a_publishable_key_is_no_token(value: object, token: str | None) -> None
     assert own_token(value) == token
 
 
+@pytest.mark.parametrize(
+    ("presence", "is_wanted"),
+    [
+        (None, False),
+        ({}, False),
+        ({"key": ""}, True),
+        ({"key": "ann", "enabled": False}, False),
+        ({"enabled": 1}, False),
+    ],
+)
+def test_clients_from_before_the_switch_have_presences(presence: object, is_wanted: bool) -> None:
+    assert read({"config": {"presence": presence}}).wants_presence is is_wanted
+
+
+@pytest.mark.parametrize(
+    ("options", "wait_ms"),
+    [
+        ({"wait": True}, 15_000),
+        ({"wait": "true", "timeout": 700}, 700),
+        ({"wait": True, "timeout": 99_000}, 20_000),
+        ({"wait": True, "timeout": "soon"}, 15_000),
+        ({"wait": True, "timeout": -1}, 15_000),
+        ({"wait": False, "timeout": 700}, None),
+        ({"timeout": 700}, None),
+        (True, None),
+    ],
+)
+def test_a_join_may_name_how_long_it_waits_for_its_changes(options: object, wait_ms: int | None) -> None:
+    assert read({"config": {"postgres_changes_options": options}}).changes_wait_ms == wait_ms
+
+
+@pytest.mark.parametrize(
+    ("name", "binding"),
+    [
+        ("*", {"schema": "*"}),
+        ("public", {"schema": "public"}),
+        ("public:users", {"schema": "public", "table": "users"}),
+        ("public:users:id=eq.a:b", {"schema": "public", "table": "users", "filter": "id=eq.a:b"}),
+    ],
+)
+def test_a_join_without_a_config_names_its_changes_in_the_topic(name: str, binding: dict[str, object]) -> None:
+    found = read_join(msgspec.Raw(b'{"user_token":"a.b.c"}'), name=name)
+
+    assert found == JoinRequest(access_token="a.b.c", postgres_changes=(binding,), is_legacy=True)
+    assert read_join(msgspec.Raw(b'{"config":{}}'), name=name) == JoinRequest()
+
+
 def test_the_older_name_of_the_token_is_known() -> None:
     assert read({"user_token": "a.b.c"}).access_token == "a.b.c"
 

@@ -83,7 +83,7 @@ def frame(
 
 
 def join(to: Session, payload: object = None, *, ref: str = "1", topic: str = "realtime:r") -> Sequence[Effect]:
-    return say(to, "phx_join", payload, topic=topic, ref=ref, join_ref=ref)
+    return say(to, "phx_join", {"config": {}} if payload is None else payload, topic=topic, ref=ref, join_ref=ref)
 
 
 def joined(payload: object = None, **who: Any) -> Session:

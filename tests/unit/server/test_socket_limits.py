@@ -24,7 +24,8 @@ def test_every_setting_arrives() -> None:
         presence_kb=10,
         presence_grace_s=11,
         private_only=True,
+        presence_enabled=True,
     )
 
-    assert tenant_limits(asked) == RealtimeLimits(1, 2, 3.0, 4.0, 5.0, 6, 8, 9.0, 7_500, 10_500, True)
+    assert tenant_limits(asked) == RealtimeLimits(1, 2, 3.0, 4.0, 5.0, 6, 8, 9.0, 7_500, 10_500, True, True)
     assert hub_limits(asked).presence.grace_s == 11
