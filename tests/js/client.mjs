@@ -1,7 +1,7 @@
 // The stock client, driven line by line: one JSON command a line on stdin, one JSON fact a line on stdout.
 // usage: node client.mjs URL APIKEY VSN [CONNECT PARAMETERS AS JSON]; ends when stdin ends.
 import { createInterface } from "node:readline";
-import { RealtimeClient } from "@supabase/realtime-js";
+import { openClient, plainError } from "./stock.mjs";
 import WebSocket from "ws";
 
 const [url, apikey, vsn, parameters] = process.argv.slice(2);
@@ -18,14 +18,11 @@ class Tapped extends WebSocket {
   }
 }
 
-const client = new RealtimeClient(url, {
+const client = await openClient(url, vsn, Tapped, {
   params: { apikey, ...JSON.parse(parameters ?? "{}") },
-  vsn,
-  transport: Tapped,
   reconnectAfterMs: () => 100,
-  timeout: 8000,
+  onHeartbeat: (status) => print({ heartbeat: status }),
 });
-client.onHeartbeat((status) => print({ heartbeat: status }));
 
 const shown = (message) =>
   message.payload instanceof ArrayBuffer
@@ -34,8 +31,8 @@ const shown = (message) =>
 
 const commands = {
   connect: () => client.connect(),
-  join: ({ name, config, token, presence }) => {
-    if (token) client.setAuth(token);
+  join: async ({ name, config, token, presence }) => {
+    if (token) await client.setAuth(token);
     const channel = client.channel(name, { config });
     channels[name] = channel;
     if (presence) {
@@ -47,7 +44,7 @@ const commands = {
     channel
       .on("broadcast", { event: "*" }, (message) => print({ name, message: shown(message) }))
       .on("system", {}, (system) => print({ name, system }))
-      .subscribe((status, error) => print({ name, status, error: error?.message }));
+      .subscribe((status, error) => print({ name, status, error: plainError(error) }));
   },
   send: async ({ name, event, payload, bytes }) => {
     const body = bytes ? new Uint8Array(bytes).buffer : payload;

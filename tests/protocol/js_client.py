@@ -14,6 +14,12 @@ from typing import Any
 import pytest
 
 JS = Path(__file__).parents[1] / "js"
+OLDER = "older"
+"""In place of a serializer version: realtime-js 2.11.2, which speaks 1.0.0 only."""
+
+VERSIONS = pytest.mark.parametrize("vsn", ["2.0.0", "1.0.0", OLDER])
+"""The newest client in both serializer versions, and the older one, which has no `httpSend` and no binary frames."""
+
 _INSTALL = "cd tests/js && npm ci"
 _INSTALL_S = 120
 _JOIN_ENDS = ("SUBSCRIBED", "CHANNEL_ERROR", "TIMED_OUT")
@@ -30,7 +36,7 @@ def require_js() -> None:
 
 
 def _is_installed() -> bool:
-    names = ("@supabase/realtime-js", "@supabase/supabase-js", "ws")
+    names = ("@supabase/realtime-js", "@supabase/supabase-js", "realtime-js-older", "ws")
     return all((JS / "node_modules" / name).is_dir() for name in names)
 
 

@@ -10,10 +10,9 @@ from realtime import AsyncRealtimeClient
 
 from rowcast.realtime.authorize import sign_token
 from tests.integration.server.running import JWT_SECRET, Running, running
-from tests.protocol.js_client import JsClient, js_client
+from tests.protocol.js_client import VERSIONS, JsClient, js_client
 
 FAMILIES = pytest.mark.parametrize("family", ["/realtime/v1", "/socket"])
-VERSIONS = pytest.mark.parametrize("vsn", ["1.0.0", "2.0.0"])
 
 
 def token(tenant_id: str | None = "acme", role: str = "authenticated") -> str:

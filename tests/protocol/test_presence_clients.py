@@ -3,17 +3,15 @@
 import asyncio
 from typing import Any
 
-import pytest
 from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
 
 from rowcast.bus.memory import MemoryBus
 from rowcast.realtime.hub import HubLimits
 from rowcast.realtime.limits import RealtimeLimits
 from rowcast.realtime.presence import PresenceTimes
-from tests.protocol.js_client import js_client
+from tests.protocol.js_client import VERSIONS, js_client
 from tests.protocol.socket_server import serving, token
 
-VERSIONS = pytest.mark.parametrize("vsn", ["2.0.0", "1.0.0"])
 BRIEF = HubLimits(close_s=2.0, presence=PresenceTimes(grace_s=0.3))
 
 

@@ -2,17 +2,14 @@
 
 import asyncio
 
-import pytest
 from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
 
 from rowcast.realtime.asking import Outside
 from rowcast.realtime.authorize import Claims
 from rowcast.realtime.channel_policy import Access, Extension, Fault
 from rowcast.realtime.limits import RealtimeLimits
-from tests.protocol.js_client import js_client
+from tests.protocol.js_client import VERSIONS, js_client
 from tests.protocol.socket_server import serving, token
-
-VERSIONS = pytest.mark.parametrize("vsn", ["2.0.0", "1.0.0"])
 
 
 class Guard:

@@ -4,14 +4,11 @@ import time
 import uuid
 from typing import Any
 
-import pytest
-
 from rowcast.realtime.authorize import sign_token
 from rowcast.store.sql import parse_query
 from tests.integration.server.running import JWT_SECRET, Running, running
-from tests.protocol.js_client import js_client
+from tests.protocol.js_client import VERSIONS, js_client
 
-VERSIONS = pytest.mark.parametrize("vsn", ["1.0.0", "2.0.0"])
 EMIT = parse_query("emit", "select rowcast.emit('acme', 'orders.made', '{}') as id")
 SETTLE = parse_query(
     "settle", "insert into rowcast.event_state (event_id, status) select id, 'published' from rowcast.event"
