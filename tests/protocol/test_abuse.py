@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from rowcast.core.telemetry import listening
+from rowcast.realtime.limits import RealtimeLimits
 from tests.protocol.raw_socket import frame, raw_connection, raw_socket
 from tests.protocol.socket_server import serving, token
 
@@ -74,6 +76,35 @@ async def test_what_only_a_server_may_say_is_not_passed_on(event: str) -> None:
         await liar.heartbeat()
         await other.heartbeat()
         assert server.hub.topics == 1
+
+
+@pytest.mark.parametrize("event", ["", "explode", "PHX_JOIN", "phx_join\x00", "__proto__", "e" * 10_000])
+async def test_an_event_that_nobody_knows_is_heard_by_nobody(event: str) -> None:
+    async with serving() as server, raw_socket(server.port, token()) as liar, raw_socket(server.port, token()) as other:
+        await liar.join("r")
+        await other.join("r")
+        await liar.say("1", "2", "realtime:r", event, {"type": "broadcast", "event": "e", "payload": {}})
+
+        await liar.heartbeat()
+        await other.heartbeat()
+
+
+async def test_a_broadcast_over_the_limit_is_answered_and_heard_by_nobody() -> None:
+    limits = RealtimeLimits(payload_bytes=64 * 1024)
+    async with (
+        serving(tenant_limits=limits) as server,
+        raw_socket(server.port, token()) as liar,
+        raw_socket(server.port, token()) as other,
+    ):
+        await liar.join("r", broadcast={"ack": True})
+        await other.join("r")
+        push = {"type": "broadcast", "event": "e", "payload": {"x": ""}}
+        push["payload"] = {"x": "x" * (64 * 1024 + 1 - len(json.dumps(push)))}
+        await liar.say("1", "2", "realtime:r", "broadcast", push)
+
+        assert (await liar.hear())[4]["response"] == {"reason": "payload_size_exceeded"}
+        await other.heartbeat()
+        await liar.heartbeat()
 
 
 async def test_a_broadcast_to_a_topic_that_is_not_joined_is_answered_and_heard_by_nobody() -> None:
@@ -261,6 +292,33 @@ async def test_the_token_may_come_in_a_header() -> None:
         head = await client.upgrade(SOCKET, extra=f"x-api-key: {token()}\r\n")
 
         assert head.startswith(b"HTTP/1.1 101 ")
+
+
+async def test_a_cookie_opens_no_socket_for_a_page_of_somebody_else() -> None:
+    async with serving() as server, raw_connection(server.port) as client:
+        cookie = f"Cookie: apikey={token()}; access_token={token()}\r\nOrigin: https://evil.example\r\n"
+        head = await client.upgrade(SOCKET, extra=cookie)
+
+        assert head.startswith(b"HTTP/1.1 401 ")
+
+
+async def test_a_token_is_never_told_to_the_log() -> None:
+    told: list[tuple[str, dict[str, object]]] = []
+    secrets = {"good": token(), "stale": token(expires_in_s=-60), "fresh": token(sub="ann")}
+    with listening(lambda name, facts: told.append((name, dict(facts)))):
+        async with serving() as server:
+            async with raw_socket(server.port, secrets["good"]) as client:
+                await client.say("1", "1", "realtime:r", "phx_join", {"access_token": secrets["stale"]})
+                await client.hear()
+                await client.join("r", ref="2", private=True)
+                await client.say("2", "3", "realtime:r", "access_token", {"access_token": secrets["fresh"]})
+                await client.say("2", "4", "realtime:r", "access_token", {"access_token": secrets["stale"]})
+                await client.hear()
+            async with raw_connection(server.port) as client:
+                await client.upgrade(f"{SOCKET}?apikey={secrets['stale']}")
+
+    assert "socket.refused" in {name for name, _ in told}
+    assert not [secret for secret in secrets.values() if secret in repr(told) or secret.split(".")[1] in repr(told)]
 
 
 @pytest.mark.parametrize(

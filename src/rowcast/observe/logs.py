@@ -31,7 +31,7 @@ _DEBUG = frozenset(
 _ERROR_ENDS = ("crashed", "corrupt")
 # Worth a look when it does not go away.
 _WARNING_ENDS = frozenset(
-    "failed interrupted lost dropped gap slow refused unreachable delayed overdue disabled stale large".split()
+    "failed interrupted lost dropped gap slow refused unreachable delayed overdue disabled stale large exposed".split()
 )
 
 

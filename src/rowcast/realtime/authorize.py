@@ -26,6 +26,8 @@ _ALGORITHMS = ("HS256", "HS384", "HS512")
 _LATEST_EXP = 10**12
 _SKEW_S = 30
 _KEPT_TOKENS = 1024
+# What is signed with the same secret for another purpose is no key to ours. Source: RFC 8725, 3.11.
+_KINDS = ("jwt", "at+jwt")
 # Exactly three parts of unpadded base64url: what the library would also take is refused.
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z")
 
@@ -127,7 +129,7 @@ class Authorizer:
         if len(token) > TOKEN_LIMIT_BYTES or not _SHAPE.match(token):
             return _malformed()
         header = _unverified_header(token)
-        if header is None:
+        if header is None or str(header.get("typ", "jwt")).lower() not in _KINDS:
             return _malformed()
         if header.get("alg") not in _ALGORITHMS:
             return _no_signer(header.get("kid"))

@@ -189,6 +189,9 @@ class Sniffer(asyncio.Protocol):
         version = VERSIONS[upgrade.parameters.get("vsn", "1.0.0")]
         self._transport.write(accepted(upgrade))
         tell("socket.opened", version=version)
+        if claims.is_service and upgrade.origin:
+            # Only pages name their origin, and whoever can open a page can take its key.
+            tell("socket.service_key_exposed")
         SocketProtocol(hub, session, version=version, limits=self._gateway.limits.socket).attach(self._transport, rest)
 
     def _count(self, meter: Meter, user: str | None) -> Refused | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rowcast.core.telemetry import listening
 from rowcast.realtime.authorize import sign_token
 from rowcast.realtime.gateway import GatewayLimits
 from rowcast.realtime.limits import RealtimeLimits
@@ -170,6 +171,23 @@ async def test_a_hub_that_closes_refuses_new_sockets() -> None:
             head = await client.upgrade(f"{SOCKET}?apikey={token()}")
 
         assert head.startswith(b"HTTP/1.1 503 ")
+
+
+@pytest.mark.parametrize(
+    ("role", "extra", "is_told"),
+    [
+        ("service_role", "Origin: https://shop.example\r\n", True),
+        ("service_role", "", False),
+        ("anon", "Origin: https://shop.example\r\n", False),
+    ],
+)
+async def test_the_key_of_a_server_in_a_page_is_told(role: str, extra: str, is_told: bool) -> None:
+    told: list[str] = []
+    async with serving() as server, raw_connection(server.port) as client:
+        with listening(lambda name, _: told.append(name)):
+            await client.upgrade(f"{SOCKET}?apikey={token(role=role)}", extra=extra)
+
+    assert ("socket.service_key_exposed" in told) is is_told
 
 
 async def test_a_page_that_is_not_welcome_opens_no_socket() -> None:

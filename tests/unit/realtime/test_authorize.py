@@ -112,11 +112,16 @@ def test_the_audience_of_stock_tokens_is_not_looked_at() -> None:
         signed(payload(), header="[]"),
         signed(payload(), header="{"),
         signed(payload(), header='{"alg":"HS256","crit":["x"]}'),
+        signed(payload(), header='{"alg":"HS256","b64":false,"crit":["b64"]}'),
+        signed(payload(), header='{"alg":"HS256","typ":"dpop+jwt"}'),
+        signed(payload(), header='{"alg":"HS256","typ":"JWE"}'),
+        signed(payload(), header='{"alg":"HS256","typ":7}'),
         signed(payload(), header='{"alg":"none","alg":"HS256"}'),
         signed('{"role":"anon","role":"service_role","exp":' + str(LATER) + "}"),
         signed('{"role":"anon","exp":1,"exp":' + str(LATER) + "}"),
         signed('{"role":"anon","exp":' + str(LATER) + ',"app":{"a":1,"a":2}}'),
         signed('{"role":"anon","exp":NaN}'),
+        signed('{"role":"anon","exp":Infinity}'),
         signed(payload(iat="yesterday")),
         signed(payload(iat=True)),
         signed(payload(nbf=LATER)),
@@ -126,6 +131,7 @@ def test_the_audience_of_stock_tokens_is_not_looked_at() -> None:
         signed(payload(tenant_id={"a": 1})),
         signed(payload(tenant_id=True)),
         signed(payload(pad="x" * 9000)),
+        signed(payload(pad="x" * 1_000_000)),
     ],
 )
 def test_what_is_no_proper_token_is_refused(token: str) -> None:
@@ -177,6 +183,13 @@ def test_thousands_of_tokens_are_not_all_remembered() -> None:
     "token",
     [
         signed(payload(), secret="another secret that has more than 32 bytes"),
+        signed(payload(), secret=""),
+        signed(payload(), secret="\0"),
+        signed(payload(), secret="-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n"),
+        signed(payload(), header='{"alg":"HS256","kid":"../../../dev/null"}', secret=""),
+        signed(payload(), header='{"alg":"HS256","kid":"x\' union select \'theirs"}', secret="theirs"),
+        signed(payload(), header='{"alg":"HS256","jwk":{"kty":"oct","k":"dGhlaXJz"}}', secret="theirs"),
+        signed(payload()).rpartition(".")[0] + "." + signed(payload(role="service_role")).rpartition(".")[2],
         signed(payload())[:-4] + "AAAA",
         signed(payload()).rpartition(".")[0] + ".AA",
     ],
@@ -198,6 +211,26 @@ def test_another_algorithm_names_its_key() -> None:
     token = signed(payload(), header='{"alg":"RS256","kid":"k1","jku":"http://169.254.169.254/"}')
 
     assert reason(token) == SIGNER.replace("signer,", 'signer for key ID (kid) "k1",')
+
+
+@pytest.mark.parametrize("typ", ["JWT", "jwt", "at+jwt"])
+def test_a_token_of_a_kind_that_grants_access_is_taken(typ: str) -> None:
+    assert isinstance(check(signed(payload(), header=json.dumps({"alg": "HS256", "typ": typ}))), Claims)
+    assert isinstance(check(signed(payload(), header='{"alg":"HS256"}')), Claims)
+
+
+def test_clocks_may_differ_by_half_a_minute_and_no_more() -> None:
+    now_s = int(NOW.timestamp())
+
+    assert isinstance(check(signed(payload(iat=now_s + 29, nbf=now_s + 29))), Claims)
+    assert reason(signed(payload(iat=now_s + 31))) == MALFORMED
+
+
+@pytest.mark.parametrize("kid", ["k\r\nSet-Cookie: a=b", "k" * 5000, "'; drop table x; --", "../../etc/passwd"])
+def test_the_name_of_a_key_is_only_a_word_in_an_answer(kid: str) -> None:
+    found = reason(signed(payload(), header=json.dumps({"alg": "RS256", "kid": kid})))
+
+    assert found == SIGNER.replace("signer,", f'signer for key ID (kid) "{kid[:64]}",')
 
 
 @pytest.mark.parametrize("secret", ["", "short", "x" * 31, "é" * 15])
