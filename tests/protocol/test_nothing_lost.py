@@ -5,12 +5,10 @@ times, or the server is killed. A client that asks to be recovered gets all of t
 """
 
 import asyncio
-import signal
-import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,10 @@ import pytest
 from realtime import AsyncRealtimeClient
 
 from rowcast.realtime.authorize import sign_token
-from tests.integration.server.processes import JWT_SECRET, Process
+from tests.integration.server.processes import JWT_SECRET
 from tests.protocol.aborting_proxy import Proxy, proxied
 from tests.protocol.js_client import js_client
+from tests.protocol.served import Served, serving
 
 MESSAGES = 2000
 BATCH = 5
@@ -79,48 +78,6 @@ class Heard:
         assert first_times == sorted(first_times)
         assert all(ids[number] == found for number, found in self.messages)
         assert len(set(ids.values())) == MESSAGES
-
-
-class Served:
-    """A server that can be killed and comes back on its port."""
-
-    def __init__(self, dsn: str, folder: Path) -> None:
-        self.dsn = dsn
-        self.port = _free_port()
-        self._folder = folder
-        self.process = self._start()
-
-    def kill(self) -> None:
-        """End it with SIGKILL, and start it anew."""
-        self.process.signal(signal.SIGKILL)
-        self.process.kill()
-        self.process = self._start()
-
-    def _start(self) -> Process:
-        words = ("serve", "--database", self.dsn, "--port", str(self.port), "--feed", "claim")
-        process = Process(words, self._folder, {})
-        try:
-            process.until("server.listening")
-        except AssertionError:
-            process.kill()
-            raise
-        return process
-
-
-@contextmanager
-def serving(dsn: str, folder: Path) -> Iterator[Served]:
-    """Serve for the time of a block."""
-    served = Served(dsn, folder)
-    try:
-        yield served
-    finally:
-        served.process.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def user_token() -> str:
