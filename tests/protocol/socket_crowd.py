@@ -109,9 +109,8 @@ class Member(asyncio.Protocol):
             self.say("phoenix", "heartbeat", {}, _BEAT_REF)
 
     def stop_reading(self) -> None:
-        """Read nothing more, with as little room in the kernel as it gives."""
+        """Read nothing more."""
         assert self._transport is not None
-        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self._transport.pause_reading()
 
     def read_on(self) -> None:
