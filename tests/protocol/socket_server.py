@@ -72,6 +72,7 @@ async def serving(
     clock: Clock | None = None,
     http: Callable[[], asyncio.Protocol] = NoHttp,
     limits: GatewayLimits = QUICK,
+    authorizer: Authorizer | None = None,
     **wiring: Any,
 ) -> AsyncIterator[SocketServer]:
     """Serve for the time of a block; a bus that is given is opened and closed by whoever gave it.
@@ -82,7 +83,8 @@ async def serving(
     hub_limits = wiring.pop("hub_limits", HubLimits(close_s=2.0))
     hub = Hub(bus=bus, clock=clock or SystemClock(), limits=hub_limits, **wiring)
     await hub.open()
-    gateway = Gateway(hub=hub, authorizer=Authorizer(secret=SECRET), http_protocol_factory=http, limits=limits)
+    authorizer = authorizer or Authorizer(secret=SECRET)
+    gateway = Gateway(hub=hub, authorizer=authorizer, http_protocol_factory=http, limits=limits)
     server = await asyncio.get_running_loop().create_server(gateway, "127.0.0.1", port)
     try:
         yield SocketServer(hub, bus, gateway, server)

@@ -7,7 +7,7 @@ import msgspec
 from rowcast.core.errors import InvalidTopicError
 from rowcast.core.topic import checked_topic
 from rowcast.realtime import replies
-from rowcast.realtime.authorize import DEFAULT_TENANT, Authorizer, Claims, Refusal, expired
+from rowcast.realtime.authorize import Authorizer, Claims, Refusal, expired, placed_at
 from rowcast.realtime.join import InvalidReplay, JoinRequest
 from rowcast.realtime.limits import Meter
 from rowcast.realtime.messages import TopicKey
@@ -81,27 +81,28 @@ class Identity(msgspec.Struct, frozen=True):
     @property
     def tenant_id(self) -> str:
         """Give the tenant whose public topics the socket sees."""
-        return self.claims.tenant_id or DEFAULT_TENANT
+        return self.claims.public_tenant
 
     def check(self, token: str | None, now: datetime) -> Claims | Refusal:
         """Give the claims that count."""
         if token is not None:
-            return self._same_service(self.authorizer.check(token, now=now))
+            return self._same_place(self.authorizer.check(token, now=now))
         return expired(self.claims, now=now) if self.claims.expires_at_s <= now.timestamp() else self.claims
 
     def key(self, claims: Claims, topic: str, *, is_private: bool) -> TopicKey:
         """Give the namespace and the topic in it."""
         return private_key(claims, topic) if is_private else TopicKey(self.tenant_id, False, topic)
 
-    def _same_service(self, claims: Claims | Refusal) -> Claims | Refusal:
-        """A service whose connect parameter named a tenant speaks for that tenant with its channels' tokens too.
+    def _same_place(self, claims: Claims | Refusal) -> Claims | Refusal:
+        """What the connection named counts for its channels' tokens too, and so do its headers.
 
-        The headers are the socket's, whatever token a channel brings.
+        A service whose connect parameter named a tenant speaks for that tenant with all of its tokens.
         """
-        if isinstance(claims, Refusal):
-            return claims
-        if claims.headers != self.claims.headers:
-            claims = msgspec.structs.replace(claims, headers=self.claims.headers)
-        if claims.tenant_id is not None or claims.role != self.claims.role:
-            return claims
-        return msgspec.structs.replace(claims, tenant_id=self.claims.tenant_id) if claims.is_service else claims
+        placed = claims if isinstance(claims, Refusal) else placed_at(claims, self.claims.named_tenant)
+        if isinstance(placed, Refusal):
+            return placed
+        if placed.headers != self.claims.headers:
+            placed = msgspec.structs.replace(placed, headers=self.claims.headers)
+        if placed.tenant_id is not None or placed.role != self.claims.role:
+            return placed
+        return msgspec.structs.replace(placed, tenant_id=self.claims.tenant_id) if placed.is_service else placed

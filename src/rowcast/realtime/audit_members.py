@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rowcast.realtime.audit import ActivityLog, Member, refusal_text
-from rowcast.realtime.authorize import DEFAULT_TENANT, Claims
+from rowcast.realtime.authorize import Claims
 from rowcast.realtime.messages import Frame, TopicKey
 from rowcast.realtime.protocol import WIRE_PREFIX
 from rowcast.realtime.subscriptions import user_of
@@ -69,7 +69,7 @@ class Memberships:
         """A join was refused by this reply; without a question before it, `claims` are those of the socket."""
         topic = frame.topic.removeprefix(WIRE_PREFIX)
         whose = self._answered(topic) or claims
-        tenant_id = whose.tenant_id or claims.tenant_id or DEFAULT_TENANT
+        tenant_id = whose.tenant_id or claims.public_tenant
         member = Member(tenant_id, user_of(whose.document), str(self._number), topic)
         self._activity.refused(member, refusal_text(bytes(frame.payload)))
 

@@ -17,6 +17,7 @@ import msgspec
 from rowcast.core.codec import encode_json
 from rowcast.core.errors import ConfigError
 from rowcast.core.ids import TENANT_ID_PATTERN
+from rowcast.realtime.tenancy import Tenancy, Visit, named_tenant
 
 DEFAULT_TENANT = "default"
 TOKEN_LIMIT_BYTES = 8192
@@ -36,7 +37,10 @@ _MISSING_FIELDS = "Fields `role` and `exp` are required in JWT"
 _WRONG_SIGNATURE = "Failed to validate JWT signature"
 _WRONG_EXPIRY = "Token expiration time is invalid"
 
-RefusalCode = Literal["expired", "missing_fields", "expiry", "malformed", "signature", "signer"]
+_ONLY_SERVICES = "Only a service_role token may name a tenant"
+_OTHER_TENANT = "This token is for another tenant than the one that the connection names"
+
+RefusalCode = Literal["expired", "missing_fields", "expiry", "malformed", "signature", "signer", "tenant"]
 _REASON_CODES: dict[RefusalCode, str] = {
     "expired": "InvalidJWTToken",
     "missing_fields": "InvalidJWTToken",
@@ -44,6 +48,7 @@ _REASON_CODES: dict[RefusalCode, str] = {
     "malformed": "MalformedJWT",
     "signature": "JwtSignatureError",
     "signer": "JwtSignerError",
+    "tenant": "Unauthorized",
 }
 _UPGRADE_TEXTS: dict[RefusalCode, str] = {"expired": "Token has expired", "expiry": _NOT_A_JWT}
 
@@ -51,7 +56,8 @@ _UPGRADE_TEXTS: dict[RefusalCode, str] = {"expired": "Token has expired", "expir
 class Claims(msgspec.Struct, frozen=True):
     """What of a valid token matters here. `expires_at_s`: seconds since 1970; `document`: all of it, as JSON.
 
-    `headers` are those of the socket whose names begin with `x-`, as JSON: policies may read them.
+    `headers` are those of the socket whose names begin with `x-`, as JSON: policies may read them. `named_tenant` is
+    what the connection says beside its token; it opens nothing private.
     """
 
     role: str
@@ -59,6 +65,17 @@ class Claims(msgspec.Struct, frozen=True):
     tenant_id: str | None = None
     document: bytes = b"{}"
     headers: bytes = b"{}"
+    named_tenant: str | None = None
+
+    @property
+    def public_tenant(self) -> str:
+        """Give the tenant whose public topics it sees."""
+        return self.tenant_id or self.named_tenant or DEFAULT_TENANT
+
+    @property
+    def is_guest(self) -> bool:
+        """Tell whether it is somewhere only because the connection says so: what is private there stays closed."""
+        return self.tenant_id is None and self.public_tenant != DEFAULT_TENANT
 
     @property
     def is_service(self) -> bool:
@@ -71,6 +88,11 @@ class Refusal(msgspec.Struct, frozen=True):
 
     code: RefusalCode
     text: str
+
+    @property
+    def is_denial(self) -> bool:
+        """Tell whether the token is good, but not for what was asked with it."""
+        return self.code == "tenant"
 
     @property
     def reason(self) -> str:
@@ -91,16 +113,19 @@ class Refusal(msgspec.Struct, frozen=True):
 class Authorizer:
     """Checks tokens against one secret."""
 
-    __slots__ = ("_kept", "_key", "_tenant_path")
+    __slots__ = ("_kept", "_key", "_tenant_path", "tenancy")
 
-    def __init__(self, *, secret: str, tenant_claim: str = "tenant_id") -> None:
-        """Take the HMAC secret, and the claim that names the tenant; dots reach inside (`app_metadata.tenant_id`).
+    def __init__(self, *, secret: str, tenant_claim: str = "tenant_id", tenancy: Tenancy | None = None) -> None:
+        """Take the HMAC secret, the claim that names the tenant, and who else may name it.
+
+        Dots in the claim reach inside (`app_metadata.tenant_id`).
 
         Raises:
             ConfigError: `config.jwt_secret`, when the secret is shorter than 32 bytes.
         """
         self._key = _checked_secret(secret)
         self._tenant_path = (tenant_claim,) if "." not in tenant_claim else (tenant_claim, *tenant_claim.split("."))
+        self.tenancy = tenancy or Tenancy()
         self._kept: OrderedDict[str, Claims] = OrderedDict()
 
     def check(self, token: str, *, now: datetime) -> Claims | Refusal:
@@ -114,6 +139,21 @@ class Authorizer:
         if kept is None:
             self._keep(token, claims)
         return claims
+
+    def admit(self, token: str, visit: Visit, *, now: datetime) -> Claims | Refusal:
+        """Give the claims with which a connection or a request speaks, at the tenant that it names.
+
+        Raises:
+            InvalidInputError: `input.tenant`, when what it names is no tenant; said only to whoever has a valid token.
+        """
+        found = self.check(token, now=now)
+        if isinstance(found, Refusal):
+            return found
+        named = named_tenant(self.tenancy, visit)
+        if named is None and not self.tenancy.has_claim and not visit.parameter:
+            named = DEFAULT_TENANT
+        placed = placed_at(found, named)
+        return placed if isinstance(placed, Refusal) else _named_by_parameter(placed, visit.parameter)
 
     def seal(self, text: str) -> str:
         """Give a short proof that a text comes from whoever has the secret; no token, and no use as one."""
@@ -180,11 +220,23 @@ def subject_of(claims: Claims) -> str | None:
         return None
 
 
-def named_by_service(claims: Claims, tenant_id: str) -> Claims | None:
-    """Give the claims with the tenant that a connect parameter names: the service's right alone; None when refused."""
-    if claims.tenant_id is not None or not claims.is_service or not TENANT_ID_PATTERN.match(tenant_id):
-        return None
-    return msgspec.structs.replace(claims, tenant_id=tenant_id)
+def placed_at(claims: Claims, named: str | None) -> Claims | Refusal:
+    """Give the claims at the tenant that a connection names: a service speaks for it, others only visit it."""
+    if named is None:
+        return claims
+    if claims.tenant_id is not None:
+        is_own = claims.tenant_id == named
+        return msgspec.structs.replace(claims, named_tenant=named) if is_own else Refusal("tenant", _OTHER_TENANT)
+    return msgspec.structs.replace(claims, named_tenant=named, tenant_id=named if claims.is_service else None)
+
+
+def _named_by_parameter(claims: Claims, named: str) -> Claims | Refusal:
+    """Give the claims with the tenant that a parameter names: the right of a service that is bound to none."""
+    if not named or named == claims.tenant_id:
+        return claims
+    if claims.tenant_id is not None or not claims.is_service or not TENANT_ID_PATTERN.match(named):
+        return Refusal("tenant", _ONLY_SERVICES)
+    return msgspec.structs.replace(claims, tenant_id=named)
 
 
 def expired(claims: Claims, *, now: datetime) -> Refusal:

@@ -7,8 +7,9 @@ from typing import cast
 
 import msgspec
 
+from rowcast.core.errors import InvalidInputError
 from rowcast.core.telemetry import tell
-from rowcast.realtime.authorize import DEFAULT_TENANT, Authorizer, Claims, Refusal, named_by_service, subject_of
+from rowcast.realtime.authorize import Authorizer, Claims, Refusal, subject_of
 from rowcast.realtime.handshake import (
     HEAD_LIMIT_BYTES,
     Refused,
@@ -24,9 +25,6 @@ from rowcast.realtime.limits import Meter
 from rowcast.realtime.protocol import VERSIONS
 from rowcast.realtime.session import Session
 from rowcast.realtime.websocket import SocketLimits, SocketProtocol
-
-TENANT_PARAMETER = "tenant_id"
-"""The connect parameter with which a `service_role` token names a tenant."""
 
 _NOT_FOUND = Refused(404, "There is no socket at this address; use /socket/websocket or /realtime/v1/websocket")
 _HEAD_TOO_BIG = Refused(431, f"The request head is over {HEAD_LIMIT_BYTES} bytes")
@@ -109,7 +107,7 @@ class Sniffer(asyncio.Protocol):
     def _decide(self) -> None:
         if self._is_answered:
             return
-        is_ours = is_socket_path(self._head)
+        is_ours = is_socket_path(self._head, has_tenants=self._gateway.authorizer.tenancy.has_path)
         if is_ours is False:
             self._hand_to_http()
         elif is_ours and b"\r\n\r\n" in self._head:
@@ -164,21 +162,21 @@ class Sniffer(asyncio.Protocol):
         self._start(upgrade, claims, rest)
 
     def _claims(self, upgrade: Upgrade) -> Claims | Refused:
-        if not self._gateway.is_welcome(upgrade.host, upgrade.origin):
+        if not self._gateway.is_welcome(upgrade.visit.host, upgrade.origin):
             return _NOT_WELCOME
-        found = self._gateway.authorizer.check(upgrade.token, now=self._gateway.hub.clock.now())
+        try:
+            found = self._gateway.authorizer.admit(upgrade.token, upgrade.visit, now=self._gateway.hub.clock.now())
+        except InvalidInputError as error:
+            return Refused(error.http_status, str(error), error.code)
         if isinstance(found, Refusal):
-            return Refused(401, found.upgrade_text)
-        if upgrade.own_headers != found.headers:
-            found = msgspec.structs.replace(found, headers=upgrade.own_headers)
-        named = upgrade.parameters.get(TENANT_PARAMETER)
-        if not named or named == found.tenant_id:
+            return Refused(403, found.text, "auth.denied") if found.is_denial else Refused(401, found.upgrade_text)
+        if upgrade.own_headers == found.headers:
             return found
-        return named_by_service(found, named) or Refused(403, "Only a service_role token may name a tenant")
+        return msgspec.structs.replace(found, headers=upgrade.own_headers)
 
     def _start(self, upgrade: Upgrade, claims: Claims, rest: bytes) -> None:
         hub = self._gateway.hub
-        meter, user = hub.meters.of(claims.tenant_id or DEFAULT_TENANT), subject_of(claims)
+        meter, user = hub.meters.of(claims.public_tenant), subject_of(claims)
         too_many = self._count(meter, user)
         if too_many is not None:
             self._refuse(too_many, delay_s=self._gateway.limits.refusal_delay_s)

@@ -10,16 +10,20 @@ import msgspec
 
 from rowcast.core.codec import encode_json
 from rowcast.realtime.protocol import VERSIONS
+from rowcast.realtime.tenancy import TENANT_HEADER, Visit, may_become_split, split_path
 
 SOCKET_PATHS = ("/socket/websocket", "/realtime/v1/websocket")
+TENANT_PARAMETER = "tenant_id"
+"""The connect parameter with which a `service_role` token names a tenant."""
 HEAD_LIMIT_BYTES = 32 * 1024
+_GET = b"GET "
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY_BYTES = 16
 _QUERY_FIELDS_LIMIT = 64
 
 
 class Upgrade(msgspec.Struct, frozen=True):
-    """A request for a socket: the answer to its key, the parameters of its address, its token, and where it is from.
+    """A request for a socket: the answer to its key, the parameters of its address, its token, and whose it may be.
 
     `own_headers` are those whose names begin with `x-`, as JSON, without the token.
     """
@@ -27,22 +31,31 @@ class Upgrade(msgspec.Struct, frozen=True):
     accept: str
     parameters: dict[str, str]
     token: str
-    host: str = ""
+    visit: Visit = Visit()
     origin: str = ""
     own_headers: bytes = b"{}"
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """No socket: HTTP status and text, as stock clients know them."""
+    """No socket: HTTP status and text, as stock clients know them, and where they do not know it a code of ours."""
 
     status: int
     text: str
+    code: str = ""
 
 
-def is_socket_path(start: bytes) -> bool | None:
-    """Tell from its first bytes whether a request asks for one of our paths; None while it may still do so."""
+def is_socket_path(start: bytes, *, has_tenants: bool = False) -> bool | None:
+    """Tell from its first bytes whether a request asks for one of our paths; None while it may still do so.
+
+    With `has_tenants` each tenant has such paths of its own.
+    """
+    if has_tenants and start.startswith(_GET):
+        found = split_path(start[len(_GET) :])
+        if found is None and may_become_split(start[len(_GET) :]):
+            return None
+        start = start if found is None else _GET + found[1]
     for path in SOCKET_PATHS:
-        wanted = b"GET " + path.encode()
+        wanted = _GET + path.encode()
         if start.startswith(wanted) and len(start) > len(wanted):
             return start[len(wanted) : len(wanted) + 1] in b"? "
         if len(start) <= len(wanted) and wanted.startswith(start):
@@ -71,9 +84,9 @@ def read_upgrade(head: bytes) -> Upgrade | Refused:
     token = unquote(headers["x-api-key"]) if "x-api-key" in headers else parameters.get("apikey", "")
     if not token.strip():
         return Refused(HTTPStatus.UNAUTHORIZED, "API key is missing")
-    host, origin = headers.get("host", ""), headers.get("origin", "")
     own = {name: value for name, value in headers.items() if name.startswith("x-") and name != "x-api-key"}
-    return Upgrade(_accept(key), parameters, token.strip(), host, origin, encode_json(own))
+    visit = _visit(head, headers, parameters)
+    return Upgrade(_accept(key), parameters, token.strip(), visit, headers.get("origin", ""), encode_json(own))
 
 
 def accepted(upgrade: Upgrade) -> bytes:
@@ -86,7 +99,7 @@ def accepted(upgrade: Upgrade) -> bytes:
 
 def refused(refusal: Refused) -> bytes:
     """Give the answer that refuses it, and ends the connection."""
-    body = encode_json({"error": refusal.text})
+    body = encode_json({"error": refusal.text} | ({"code": refusal.code} if refusal.code else {}))
     status = HTTPStatus(refusal.status)
     extra = "Sec-WebSocket-Version: 13\r\n" if status == HTTPStatus.UPGRADE_REQUIRED else ""
     head = (
@@ -94,6 +107,20 @@ def refused(refusal: Refused) -> bytes:
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + body
+
+
+def _visit(head: bytes, headers: dict[str, str], parameters: dict[str, str]) -> Visit:
+    found = split_path(_target(head))
+    return Visit(
+        host=headers.get("host", ""),
+        header=headers.get(TENANT_HEADER),
+        path=None if found is None else found[0],
+        parameter=parameters.get(TENANT_PARAMETER, ""),
+    )
+
+
+def _target(head: bytes) -> bytes:
+    return head.split(b"\r\n", 1)[0].split(b" ")[1]
 
 
 def _headers(head: bytes) -> dict[str, str]:
@@ -112,12 +139,11 @@ def _words(value: str) -> frozenset[str]:
 
 
 def _parameters(head: bytes) -> dict[str, str] | None:
-    target = head.split(b"\r\n", 1)[0].split(b" ")[1].decode("latin-1")
+    query = _target(head).decode("latin-1").partition("?")[2]
     try:
-        pairs = parse_qsl(target.partition("?")[2], keep_blank_values=True, max_num_fields=_QUERY_FIELDS_LIMIT)
+        return dict(parse_qsl(query, keep_blank_values=True, max_num_fields=_QUERY_FIELDS_LIMIT))
     except ValueError:
         return None
-    return dict(pairs)
 
 
 def _is_key(key: str) -> bool:

@@ -10,7 +10,7 @@ _Application = Callable[[Any, Any, Any], Awaitable[None]]
 _HEADERS = [
     (b"access-control-allow-origin", b"*"),
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
-    (b"access-control-allow-headers", b"authorization, apikey, content-type, x-client-info"),
+    (b"access-control-allow-headers", b"authorization, apikey, content-type, x-client-info, x-tenant"),
     (b"access-control-expose-headers", b"retry-after"),
     (b"access-control-max-age", b"86400"),
 ]

@@ -39,6 +39,7 @@ from rowcast.server.routes_dev import LiveConfig, dev_routes
 from rowcast.server.sample_shop import TENANT_ID, pack, prepare_shop, run_shop
 from rowcast.server.serve import Server
 from rowcast.server.settings import Loaded, Settings
+from rowcast.server.tokens import make_authorizer
 from rowcast.server.watches import declared_watches, install_present_watches
 from rowcast.store.migrate import migrate_database
 from rowcast.webhooks.catcher import Catcher
@@ -93,7 +94,7 @@ async def _serve(
     health = Health(clock=SystemClock())
     catcher = Catcher(clock=SystemClock(), secrets=(keys.webhook_secret,))
     shown = dev_routes(config=_live_config(instance), catcher=catcher, history=History(database=app.database))
-    authorizer = Authorizer(secret=DEVELOPMENT_JWT_SECRET, tenant_claim=app.settings.auth.tenant_claim)
+    authorizer = make_authorizer(app.settings.auth, secret=DEVELOPMENT_JWT_SECRET)
     routes = (*api_routes(app, health=health, metrics=metrics), *user_routes(app, authorizer=authorizer), shown)
     routes = (*routes, *await _shim_routes(app, authorizer))
     server = Server(app, health=health, listener=listener, authorizer=authorizer, routes=routes, is_welcome=is_local)

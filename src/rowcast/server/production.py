@@ -17,6 +17,7 @@ from rowcast.server.plugins import load_packs
 from rowcast.server.ports import bind, reserve
 from rowcast.server.serve import Server
 from rowcast.server.settings import Settings
+from rowcast.server.tokens import make_authorizer
 from rowcast.server.worker_exchange import WorkerExchange
 from rowcast.server.workers import Vital, Workers, with_roles
 from rowcast.store.migrate import migrate_database, plan_migrations
@@ -128,7 +129,7 @@ def required_authorizer(settings: Settings) -> Authorizer:
             "such as 'openssl rand -base64 48' gives.",
             code="config.jwt_secret",
         )
-    return Authorizer(secret=secret.get_secret_value(), tenant_claim=settings.auth.tenant_claim)
+    return make_authorizer(settings.auth, secret=secret.get_secret_value())
 
 
 async def _await_schema(url: str, *, is_migrated: bool, patience_s: float) -> None:

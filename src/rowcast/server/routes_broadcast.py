@@ -7,14 +7,16 @@ from litestar import HttpMethod, Request, Response, Router, post, route
 from litestar.exceptions import HTTPException
 
 from rowcast.core.clock import Clock
-from rowcast.core.errors import InvalidInputError, LimitExceededError, RowcastError, StoreError
+from rowcast.core.errors import InvalidInputError, LimitExceededError, PermissionDeniedError, RowcastError, StoreError
 from rowcast.core.telemetry import tell
-from rowcast.realtime.authorize import DEFAULT_TENANT, Authorizer, Claims, Refusal, named_by_service
+from rowcast.realtime.authorize import Authorizer, Claims
 from rowcast.realtime.effects import MayWrite
 from rowcast.realtime.messages import Broadcast, Form, TopicKey
+from rowcast.realtime.tenancy import Visit
 from rowcast.realtime.tenant_topics import private_key
 from rowcast.server.broadcast_requests import Faults, Message, read_batch, read_single, single_target
 from rowcast.server.rolling_rate import Rate, RollingRates
+from rowcast.server.visits import visit_of
 
 BODY_LIMIT_BYTES = 8 * 1024 * 1024
 _FAMILIES = ("/api", "/realtime/v1/api")
@@ -60,7 +62,7 @@ class Caller:
     def __init__(self, claims: Claims, rate: Rate) -> None:
         """Keep the claims of a valid token."""
         self.claims = claims
-        self.tenant_id = claims.tenant_id or DEFAULT_TENANT
+        self.tenant_id = claims.public_tenant
         self.rate = rate
 
     def key(self, message: Message) -> TopicKey:
@@ -91,20 +93,22 @@ class BroadcastDesk:
         self._may_write = may_write
         self._rates = RollingRates(limit_per_s=events_per_s)
 
-    def find_caller(self, headers: Mapping[str, str], named_tenant: str | None) -> Caller | None:
-        """Give who calls, by `Authorization: Bearer` or `apikey`; None for nobody we know."""
+    def find_caller(self, headers: Mapping[str, str], visit: Visit) -> Caller | None:
+        """Give who calls, by `Authorization: Bearer` or `apikey`; None for nobody we know.
+
+        Raises:
+            InvalidInputError: `input.tenant`.
+            PermissionDeniedError: `auth.denied`, when the token may not speak for the tenant that was named.
+        """
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             token = headers.get("apikey") or headers.get("x-api-key", "")
-        claims = self._authorizer.check(token.strip(), now=self._clock.now())
-        if isinstance(claims, Refusal):
-            return None
-        if named_tenant and named_tenant != claims.tenant_id:
-            found = named_by_service(claims, named_tenant)
-            if found is None:
-                return None
-            claims = found
-        return Caller(claims, self._rates.of(claims.tenant_id or DEFAULT_TENANT, now_s=self._clock.monotonic_s()))
+        claims = self._authorizer.admit(token.strip(), visit, now=self._clock.now())
+        if isinstance(claims, Claims):
+            return Caller(claims, self._rates.of(claims.public_tenant, now_s=self._clock.monotonic_s()))
+        if claims.is_denial:
+            raise PermissionDeniedError(f"{claims.text}.")
+        return None
 
     async def may_send(self, caller: Caller, message: Message) -> bool:
         """Tell whether a caller may send a message: on public topics everybody may."""
@@ -203,7 +207,7 @@ async def _send_one(desk: BroadcastDesk, caller: Caller, message: Message) -> Re
 
 
 def _found(desk: BroadcastDesk, request: Request[Any, Any, Any]) -> Caller | None:
-    return desk.find_caller(request.headers, request.query_params.get("tenant_id"))
+    return desk.find_caller(request.headers, visit_of(request))
 
 
 def _broadcast(key: TopicKey, message: Message, *, is_batch: bool) -> Broadcast:
@@ -228,7 +232,7 @@ async def _with_cors(response: Any) -> Any:
 _CORS = {
     "access-control-allow-origin": "*",
     "access-control-allow-methods": "POST, OPTIONS",
-    "access-control-allow-headers": "authorization, apikey, content-type, x-api-key, x-client-info",
+    "access-control-allow-headers": "authorization, apikey, content-type, x-api-key, x-client-info, x-tenant",
     "access-control-expose-headers": "x-rate-rolling, x-rate-limit, x-rate-limit-remaining",
     "access-control-max-age": "86400",
 }
@@ -239,6 +243,8 @@ def _refused(status: int, body: Faults) -> Response[Any]:
 
 
 def _on_refusal(_: Request[Any, Any, Any], error: RowcastError) -> Response[Any]:
+    if error.code in ("input.tenant", "auth.denied"):
+        return _refused(error.http_status, {"message": str(error), "code": error.code})
     if isinstance(error, InvalidInputError):
         return _refused(400, {"errors": {"detail": "Bad Request"}})
     if isinstance(error, LimitExceededError):

@@ -8,13 +8,14 @@ import msgspec
 from litestar import HttpMethod, Request, Response, Router, get, post, route
 
 from rowcast.core.clock import Clock
-from rowcast.core.errors import InvalidInputError, InvalidTokenError, PermissionDeniedError, RowcastError
-from rowcast.realtime.authorize import Authorizer, Claims, Refusal
+from rowcast.core.errors import InvalidInputError, PermissionDeniedError, RowcastError
+from rowcast.realtime.authorize import Authorizer, Claims
 from rowcast.realtime.subscriptions import DeclaredChannel, SubscribeRequest, claims_of, grants_for, user_of
 from rowcast.realtime.subscriptions_table import OwnStatus, Statistics, SubscriptionTable, User
 from rowcast.server.any_page import allow_any_page
 from rowcast.server.http import KeyFinder, TenantQuery, bearer, needs
 from rowcast.server.keys import named_tenant
+from rowcast.server.visits import admitted
 
 _REFUSALS_KEPT = ("auth.denied", "input.no_channel")
 
@@ -39,11 +40,11 @@ def find_caller(request: Request[Any, Any, Any], *, authorizer: Authorizer, cloc
     Raises:
         AuthenticationError: `auth.missing`.
         InvalidTokenError: `auth.token`.
-        PermissionDeniedError: `auth.denied`, for a token that names no user or no tenant.
+        InvalidInputError: `input.tenant`.
+        PermissionDeniedError: `auth.denied`, for a token that names no user, no tenant, or another one.
     """
-    found = authorizer.check(bearer(request.headers.get("authorization", "")), now=clock.now())
-    if isinstance(found, Refusal):
-        raise InvalidTokenError(f"{found.text}. Sign in again and send the new token.")
+    token = bearer(request.headers.get("authorization", ""))
+    found = admitted(request, token, authorizer=authorizer, now=clock.now())
     user_id = user_of(found.document)
     if not user_id or found.tenant_id is None:
         raise PermissionDeniedError("This token names no user or no tenant. Sign in, and send the user's own token.")

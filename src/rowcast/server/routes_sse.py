@@ -8,10 +8,10 @@ from typing import Any
 from litestar import Request, Router, get
 from litestar.response import Stream as StreamResponse
 
-from rowcast.core.errors import InvalidTokenError, PermissionDeniedError, StoreError
+from rowcast.core.errors import PermissionDeniedError, StoreError
 from rowcast.core.telemetry import tell
 from rowcast.core.topic import checked_topic
-from rowcast.realtime.authorize import DEFAULT_TENANT, Authorizer, Claims, Refusal, named_by_service
+from rowcast.realtime.authorize import Authorizer, Claims
 from rowcast.realtime.channel_policy import Access, Fault
 from rowcast.realtime.effects import MayRead
 from rowcast.realtime.hub import Hub
@@ -19,6 +19,7 @@ from rowcast.realtime.messages import TopicKey
 from rowcast.realtime.recover import DurableLog
 from rowcast.realtime.sse import Place, Stream, StreamLimits, place_text, read_place, system_text
 from rowcast.realtime.tenant_topics import private_key
+from rowcast.server.visits import admitted
 
 _HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -46,22 +47,15 @@ class StreamDesk:
         self._limits = limits or StreamLimits()
         self._names = (f"{os.urandom(8).hex()}-{number}" for number in itertools.count())
 
-    def check(self, token: str, named_tenant: str | None) -> Claims:
-        """Give the claims of a token.
+    def check(self, request: Request[Any, Any, Any]) -> Claims:
+        """Give the claims with which a request speaks.
 
         Raises:
+            InvalidInputError: `input.tenant`.
             InvalidTokenError: `auth.token`.
             PermissionDeniedError: `auth.denied`, when the token may not speak for the tenant that was named.
         """
-        found = self._authorizer.check(token, now=self._hub.clock.now())
-        if isinstance(found, Refusal):
-            raise InvalidTokenError(f"{found.text}. Send a valid token, as Authorization or as apikey.")
-        if not named_tenant or named_tenant == found.tenant_id:
-            return found
-        named = named_by_service(found, named_tenant)
-        if named is None:
-            raise PermissionDeniedError("Only a service_role token may name a tenant.")
-        return named
+        return admitted(request, _token(request), authorizer=self._authorizer, now=self._hub.clock.now())
 
     async def key_of(self, claims: Claims, topic: str, *, is_private: bool) -> TopicKey:
         """Give the topic, if the claims may hear it.
@@ -73,7 +67,7 @@ class StreamDesk:
         """
         checked_topic(topic)
         if not is_private:
-            return TopicKey(claims.tenant_id or DEFAULT_TENANT, False, topic)
+            return TopicKey(claims.public_tenant, False, topic)
         access = await self._hub.outside.answer(MayRead(claims, topic, wants_presence=False))
         if isinstance(access, Fault):
             raise StoreError(f"{access.text}. Try again.")
@@ -161,11 +155,9 @@ def sse_routes(desk: StreamDesk) -> Router:
     """Give `GET /api/realtime/sse`."""
 
     @get("/api/realtime/sse")
-    async def stream(
-        request: Request[Any, Any, Any], topic: str, private: bool = True, tenant_id: str | None = None
-    ) -> StreamResponse:
+    async def stream(request: Request[Any, Any, Any], topic: str, private: bool = True) -> StreamResponse:
         """Stream a topic's broadcasts; `Last-Event-ID` goes on where an earlier stream ended."""
-        claims = desk.check(_token(request), tenant_id)
+        claims = desk.check(request)
         key = await desk.key_of(claims, topic, is_private=private)
         last_id = str(request.headers.get("last-event-id") or request.query_params.get("lastEventId", ""))
         return StreamResponse(desk.frames(claims, key, last_id[:200]), headers=dict(_HEADERS))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from litestar import Request, Response, Router, get
 
 from rowcast.core.clock import Clock
@@ -12,12 +13,20 @@ from rowcast.core.telemetry import tell
 from rowcast.outbox.shards import LIVE_LOCK, LOCK_CLASS
 from rowcast.realtime.authorize import DEFAULT_TENANT, Authorizer, Claims
 from rowcast.realtime.limits import RealtimeLimits
+from rowcast.realtime.tenancy import named_tenant
+from rowcast.server.visits import visit_of
 from rowcast.store.pool import Database
 from rowcast.store.sql import load_queries
 
 _LISTED = 500
 _FAMILIES = ("/api", "/realtime/v1/api")
 _NOT_FOUND: Response[Mapping[str, object]] = Response({"error": "not found"}, status_code=404)
+
+
+class Area(msgspec.Struct, frozen=True):
+    """What a caller may look at: one tenant, where the request names one, or all."""
+
+    tenant_id: str | None = None
 
 
 class TenantDesk:
@@ -35,21 +44,31 @@ class TenantDesk:
         self._limits = limits
         self._node = node
 
-    def is_service(self, request: Request[Any, Any, Any]) -> bool:
-        """Tell whether the caller brings a service's token that is bound to no tenant."""
+    def area(self, request: Request[Any, Any, Any]) -> Area | None:
+        """Give what the caller may look at, by a service's token that is bound to no tenant; None for nothing.
+
+        Raises:
+            InvalidInputError: `input.tenant`, when the request names what is no tenant.
+        """
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
-            return False
+            return None
         found = self._authorizer.check(token.strip(), now=self._clock.now())
-        return isinstance(found, Claims) and found.is_service and found.tenant_id is None
+        if not isinstance(found, Claims) or not found.is_service or found.tenant_id is not None:
+            return None
+        return Area(named_tenant(self._authorizer.tenancy, visit_of(request)))
 
-    async def tenants(self) -> list[str]:
-        """Give the default tenant and those that have events, 500 at most."""
+    async def tenants(self, area: Area) -> list[str]:
+        """Give the default tenant and those that have events, 500 at most; of them those of the area."""
+        if area.tenant_id is not None:
+            return [area.tenant_id] if await self.is_known(area.tenant_id, area) else []
         rows = await self._database.fetch(load_queries("rowcast.server")["seen_tenants"], limit=_LISTED)
         return list(dict.fromkeys([DEFAULT_TENANT, *(row["tenant_id"] for row in rows)]))
 
-    async def is_known(self, tenant_id: str) -> bool:
-        """Tell whether there is such a tenant."""
+    async def is_known(self, tenant_id: str, area: Area) -> bool:
+        """Tell whether there is such a tenant in the area."""
+        if area.tenant_id not in (None, tenant_id):
+            return False
         if tenant_id == DEFAULT_TENANT:
             return True
         if not TENANT_ID_PATTERN.match(tenant_id):
@@ -95,21 +114,24 @@ def tenant_routes(desk: TenantDesk) -> Router:
 
     @get("/tenants", include_in_schema=False)
     async def list_tenants(request: Request[Any, Any, Any]) -> Response[Any]:
-        if not desk.is_service(request):
+        area = desk.area(request)
+        if area is None:
             return _forbidden()
-        return Response({"data": [desk.shown(tenant_id) for tenant_id in await desk.tenants()]})
+        return Response({"data": [desk.shown(tenant_id) for tenant_id in await desk.tenants(area)]})
 
     @get("/tenants/{tenant_id:str}", include_in_schema=False)
     async def read_tenant(request: Request[Any, Any, Any], tenant_id: str) -> Response[Any]:
-        if not desk.is_service(request):
+        area = desk.area(request)
+        if area is None:
             return _forbidden()
-        return Response({"data": desk.shown(tenant_id)}) if await desk.is_known(tenant_id) else _NOT_FOUND
+        return Response({"data": desk.shown(tenant_id)}) if await desk.is_known(tenant_id, area) else _NOT_FOUND
 
     @get("/tenants/{tenant_id:str}/health", include_in_schema=False)
     async def read_health(request: Request[Any, Any, Any], tenant_id: str) -> Response[Any]:
-        if not desk.is_service(request):
+        area = desk.area(request)
+        if area is None:
             return _forbidden()
-        return Response({"data": await desk.health()}) if await desk.is_known(tenant_id) else _NOT_FOUND
+        return Response({"data": await desk.health()}) if await desk.is_known(tenant_id, area) else _NOT_FOUND
 
     @get("/healthcheck", include_in_schema=False, media_type="text/plain")
     async def healthcheck() -> str:

@@ -13,6 +13,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from typing import Any
 
 from litestar import Router as Routes
 
@@ -27,6 +28,7 @@ from rowcast.realtime.hub import Hub
 from rowcast.server.app import App
 from rowcast.server.http import create_application
 from rowcast.server.local_only import LocalOnly, Welcome
+from rowcast.server.visits import TenantPaths
 from rowcast.server.vitals import Vitals
 from rowcast.server.web import HttpProtocols, listening
 
@@ -86,7 +88,9 @@ class Server:
         """Listen for HTTP, and where this process is a gateway for sockets; the way out closes those first."""
         if self._listener is None:
             return
-        application = create_application(self._routes)
+        application: Any = create_application(self._routes)
+        if self._authorizer is not None and self._authorizer.tenancy.has_path:
+            application = TenantPaths(application)
         http = HttpProtocols(LocalOnly(application, self._is_welcome) if self._is_welcome else application)
         await http.open()
         doors.push_async_callback(http.close)

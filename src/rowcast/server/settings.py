@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
 
 from rowcast.core.errors import ConfigError
 
@@ -79,6 +79,22 @@ class AuthSettings(_Section):
         default=None, description="HS256 secret of the tokens that browsers bring, 32 bytes or more"
     )
     tenant_claim: str = Field(default="tenant_id", description="the claim that names the tenant")
+    tenant_from: tuple[Literal["claim", "header", "path", "host"], ...] = Field(
+        default=("claim",),
+        min_length=1,
+        description="who says the tenant, the first that does: claim, header (x-tenant), path (/t/<tenant>/), host",
+    )
+    tenant_host: str = Field(
+        default="",
+        pattern=r"^([a-z0-9-]+(\.[a-z0-9-]+)*)?$",
+        description="with host: the domain before which a tenant is the first label of a name",
+    )
+
+    @model_validator(mode="after")
+    def _check_host(self) -> "AuthSettings":
+        if "host" in self.tenant_from and not self.tenant_host:
+            raise ValueError("tenant_from has host, so tenant_host must say the domain of your tenants")
+        return self
 
 
 class PolicySettings(_Section):
@@ -324,7 +340,7 @@ def _read_secret(variable: str, path: str) -> str:
 
 def _listed(name: str, text: str) -> object:
     """Lists come as comma-separated text: `ROWCAST_PACKS=shop.events:pack,other:pack`."""
-    if name in ("packs", "webhooks.allow_private", "server.roles"):
+    if name in ("packs", "webhooks.allow_private", "server.roles", "auth.tenant_from"):
         return tuple(item.strip() for item in text.split(",") if item.strip())
     return text
 

@@ -12,13 +12,13 @@ from rowcast.core.clock import SystemClock
 from rowcast.core.pack import Pack
 from rowcast.observe.health import Health
 from rowcast.observe.metrics import Metrics
-from rowcast.realtime.authorize import Authorizer
 from rowcast.server.app import App, open_app
 from rowcast.server.keys import SCOPES, create_key
 from rowcast.server.parts import api_routes, health_watch, user_routes
 from rowcast.server.ports import bind
 from rowcast.server.serve import Server
 from rowcast.server.settings import Settings, load_settings
+from rowcast.server.tokens import make_authorizer
 
 JWT_SECRET = "a secret of these tests, 32 bytes or more"
 PROBLEM = "application/problem+json"
@@ -65,7 +65,7 @@ async def running(
     async with open_app(settings, database_url=dsn, packs=packs) as app:
         with bind("127.0.0.1", 0, is_next_allowed=False) as listener:
             port = listener.getsockname()[1]
-            authorizer = Authorizer(secret=JWT_SECRET)
+            authorizer = make_authorizer(settings.auth, secret=JWT_SECRET)
             routes = (*api_routes(app, health=health, metrics=metrics), *user_routes(app, authorizer=authorizer))
             server = Server(app, health=health, listener=listener, authorizer=authorizer, routes=routes)
             duties = [health_watch(app, health=health, metrics=metrics).run]

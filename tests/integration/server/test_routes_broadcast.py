@@ -208,7 +208,7 @@ async def test_a_page_of_any_origin_may_ask_and_send(family: str, path: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("role", "tenant_id", "status"), [("service_role", None, 202), ("anon", None, 401), ("service_role", "globex", 401)]
+    ("role", "tenant_id", "status"), [("service_role", None, 202), ("anon", None, 403), ("service_role", "globex", 403)]
 )
 async def test_only_a_service_names_a_tenant(role: str, tenant_id: str | None, status: int) -> None:
     desk = Desk()

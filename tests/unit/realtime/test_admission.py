@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from rowcast.realtime.admission import Identity, limit_fault, topic_fault, wish_fault
-from rowcast.realtime.authorize import Authorizer, Claims, sign_token
+from rowcast.realtime.authorize import Authorizer, Claims, Refusal, sign_token
 from rowcast.realtime.join import InvalidReplay, JoinRequest, Replay
 from rowcast.realtime.limits import Meter, RealtimeLimits
 from rowcast.realtime.messages import TopicKey
@@ -113,3 +113,31 @@ def test_a_channels_own_token_is_read_with_the_headers_of_its_socket() -> None:
 
     assert isinstance(found, Claims)
     assert (found.role, found.headers) == ("authenticated", b'{"x-shop":"s1"}')
+
+
+@pytest.mark.parametrize(
+    ("role", "own", "found"),
+    [
+        ("authenticated", "acme", ("acme", False)),
+        ("authenticated", None, (None, True)),
+        ("service_role", None, ("acme", False)),
+        ("authenticated", "globex", None),
+        ("service_role", "globex", None),
+    ],
+)
+def test_what_the_connection_named_holds_for_its_channels_own_tokens(
+    role: str, own: str | None, found: tuple[str | None, bool] | None
+) -> None:
+    secret = "a secret for tests that has more than 32 bytes"
+    identity = Identity(Authorizer(secret=secret), Claims("anon", 0, named_tenant="acme"))
+    token = sign_token({"role": role, "exp": 4_000_000_000} | ({"tenant_id": own} if own else {}), secret)
+
+    given = identity.check(token, SINCE.since)
+
+    assert identity.tenant_id == "acme"
+    if found is None:
+        assert isinstance(given, Refusal)
+        assert given.reason == "Unauthorized: This token is for another tenant than the one that the connection names"
+    else:
+        assert isinstance(given, Claims)
+        assert (given.tenant_id, given.is_guest) == found

@@ -53,6 +53,14 @@ DENIES = Says(Access(), False)
 SILENT = Says(None)
 
 
+async def test_a_guest_of_a_tenant_is_denied_before_any_policy_is_asked() -> None:
+    guest = Claims("authenticated", 0, named_tenant="acme")
+    outside = Outside(policies=[ALLOWS])
+
+    assert await outside.answer(MayRead(guest, "r", wants_presence=True)) == Access()
+    assert await outside.answer(MayWrite(guest, "r", "broadcast")) is False
+
+
 async def test_the_first_policy_that_has_an_answer_decides() -> None:
     assert await Outside(policies=[SILENT, DENIES, ALLOWS]).answer(READ) == Access()
     assert await Outside(policies=[SILENT, ALLOWS, DENIES]).answer(READ) == Access(reads_broadcast=True)

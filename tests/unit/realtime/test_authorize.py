@@ -10,8 +10,9 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from rowcast.core.errors import ConfigError
-from rowcast.realtime.authorize import Authorizer, Claims, Refusal, named_by_service, sign_token, subject_of
+from rowcast.core.errors import ConfigError, InvalidInputError
+from rowcast.realtime.authorize import Authorizer, Claims, Refusal, sign_token, subject_of
+from rowcast.realtime.tenancy import Source, Tenancy, Visit
 from rowcast.testing.fake_clock import FakeClock
 
 SECRET = "a secret for tests that has more than 32 bytes"
@@ -266,11 +267,88 @@ def claims(*, role: str = "authenticated", tenant_id: str | None = "acme") -> Cl
     return Claims(role, LATER, tenant_id)
 
 
-def test_only_a_service_without_a_tenant_may_name_one() -> None:
-    assert named_by_service(claims(role="service_role", tenant_id=None), "acme") == claims(role="service_role")
-    assert named_by_service(claims(role="service_role"), "globex") is None
-    assert named_by_service(claims(tenant_id=None), "acme") is None
-    assert named_by_service(claims(role="service_role", tenant_id=None), "a:b") is None
+def admit(
+    token: str, *, sources: tuple[Source, ...] = ("claim", "header"), parameter: str = "", header: str | None = None
+) -> Claims | Refusal:
+    authorizer = Authorizer(secret=SECRET, tenancy=Tenancy(sources))
+    return who(authorizer.admit(token, Visit(header=header, parameter=parameter), now=NOW))
+
+
+def token_of(role: str, tenant_id: str | None) -> str:
+    own = {"tenant_id": tenant_id} if tenant_id else {}
+    return sign_token({"role": role, "exp": LATER} | own, SECRET)
+
+
+ONLY_SERVICES = Refusal("tenant", "Only a service_role token may name a tenant")
+OTHER_TENANT = Refusal("tenant", "This token is for another tenant than the one that the connection names")
+
+
+@pytest.mark.parametrize(
+    ("role", "own", "named", "found"),
+    [
+        ("service_role", None, "acme", claims(role="service_role")),
+        ("service_role", "acme", "acme", claims(role="service_role")),
+        ("service_role", "acme", "globex", ONLY_SERVICES),
+        ("authenticated", None, "acme", ONLY_SERVICES),
+        ("service_role", None, "a:b", ONLY_SERVICES),
+    ],
+)
+def test_by_a_parameter_only_a_service_without_a_tenant_names_one(
+    role: str, own: str | None, named: str, found: Claims | Refusal
+) -> None:
+    assert admit(token_of(role, own), parameter=named) == found
+
+
+@pytest.mark.parametrize("sources", [("claim", "header"), ("header", "claim"), ("header",)])
+@pytest.mark.parametrize(
+    ("role", "own", "named", "found"),
+    [
+        ("authenticated", "acme", "acme", Claims("authenticated", LATER, "acme", named_tenant="acme")),
+        ("authenticated", "acme", "globex", OTHER_TENANT),
+        ("authenticated", "acme", "ACME", OTHER_TENANT),
+        ("authenticated", "acme", "default", OTHER_TENANT),
+        ("service_role", "acme", "globex", OTHER_TENANT),
+        ("authenticated", None, "acme", Claims("authenticated", LATER, None, named_tenant="acme")),
+        ("service_role", None, "acme", Claims("service_role", LATER, "acme", named_tenant="acme")),
+    ],
+)
+def test_what_a_connection_names_never_widens_what_its_token_opens(
+    sources: tuple[Source, ...], role: str, own: str | None, named: str, found: Claims | Refusal
+) -> None:
+    assert admit(token_of(role, own), sources=sources, header=named) == found
+
+
+def test_whoever_is_somewhere_by_name_only_is_a_guest() -> None:
+    guest = admit(token_of("anon", None), header="acme")
+    at_home = admit(token_of("anon", None), header="default")
+    service = admit(token_of("service_role", None), header="acme")
+
+    assert isinstance(guest, Claims)
+    assert (guest.public_tenant, guest.is_guest) == ("acme", True)
+    assert isinstance(at_home, Claims)
+    assert (at_home.public_tenant, at_home.is_guest) == ("default", False)
+    assert isinstance(service, Claims)
+    assert (service.public_tenant, service.is_guest) == ("acme", False)
+
+
+def test_where_claims_are_not_asked_a_token_of_a_tenant_is_none_of_the_default_one() -> None:
+    assert admit(token_of("authenticated", "acme"), sources=("header",)) == OTHER_TENANT
+    assert admit(token_of("anon", None), sources=("header",)) == Claims("anon", LATER, None, named_tenant="default")
+    assert admit(token_of("service_role", None), sources=("header",), parameter="acme") == claims(role="service_role")
+
+
+def test_a_parameter_that_says_something_else_than_the_header_is_refused() -> None:
+    assert admit(token_of("service_role", None), header="acme", parameter="globex") == ONLY_SERVICES
+
+
+def test_a_bad_name_is_told_to_holders_of_tokens_only() -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        admit(token_of("anon", None), header="a:b")
+    stranger = admit("no token", header="a:b")
+
+    assert refused.value.code == "input.tenant"
+    assert isinstance(stranger, Refusal)
+    assert stranger.code == "malformed"
 
 
 def test_the_person_behind_a_token_is_its_subject() -> None:

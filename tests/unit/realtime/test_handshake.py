@@ -5,6 +5,7 @@ import json
 import pytest
 
 from rowcast.realtime.handshake import Refused, Upgrade, accepted, is_socket_path, is_upgrade, read_upgrade, refused
+from rowcast.realtime.tenancy import Visit
 from tests.protocol.raw_socket import request
 
 PATH = "/socket/websocket"
@@ -34,6 +35,39 @@ def read(target: str, **options: str) -> Upgrade | Refused:
 )
 def test_the_first_bytes_tell_whose_a_request_is(start: bytes, is_ours: bool | None) -> None:
     assert is_socket_path(start) is is_ours
+
+
+@pytest.mark.parametrize(
+    ("start", "is_ours"),
+    [
+        (b"GET /", None),
+        (b"GET /t/acm", None),
+        (b"GET /t/acme/socket/webs", None),
+        (b"GET /t/acme/socket/websocket?x", True),
+        (b"GET /t/acme/realtime/v1/websocket HTTP/1.1", True),
+        (b"GET /t//socket/websocket?x", True),
+        (b"GET /socket/websocket?x", True),
+        (b"GET /t/acme/api/broadcast", False),
+        (b"GET /t/acme HTTP/1.1", False),
+        (b"GET /t/a/t/b/socket/websocket?", False),
+        (b"GET /tt", False),
+        (b"POST /t/acme/socket/websocket?", False),
+    ],
+)
+def test_tenants_have_paths_of_their_own_where_that_is_asked_for(start: bytes, is_ours: bool | None) -> None:
+    assert is_socket_path(start, has_tenants=True) is is_ours
+    assert b"/t/" not in start or is_socket_path(start) is False
+
+
+def test_all_that_may_name_a_tenant_is_kept_as_it_came() -> None:
+    found = read(f"/t/acme{PATH}?apikey=t&tenant_id=p", extra="X-Tenant: one\r\nx-tenant:two\r\n")
+
+    assert isinstance(found, Upgrade)
+    assert found.visit == Visit(host="localhost", header="one, two", path="acme", parameter="p")
+
+
+def test_a_code_of_ours_goes_beside_the_text() -> None:
+    assert refused(Refused(400, "no", "input.tenant")).endswith(b'{"error":"no","code":"input.tenant"}')
 
 
 @pytest.mark.parametrize(
