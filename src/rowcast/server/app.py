@@ -57,7 +57,7 @@ from rowcast.server.policy import egress_policy
 from rowcast.server.recovery import channel_log
 from rowcast.server.row_changes import ChangesPlan, row_changes
 from rowcast.server.settings import Settings
-from rowcast.server.socket_limits import hub_limits, tenant_limits
+from rowcast.server.socket_limits import hub_limits, tenant_limits, worker_share
 from rowcast.store.pool import Database, PoolSettings, open_database
 from rowcast.webhooks.sink import WebhookSink
 from rowcast.webhooks.table import EndpointTable
@@ -203,7 +203,7 @@ class _Build:
             clock=self.clock,
             limits=hub_limits(self.settings.limits),
             outside=Outside(policies=policies, changes=changes),
-            tenant_limits=tenant_limits(self.settings.limits),
+            tenant_limits=worker_share(tenant_limits(self.settings.limits), workers=self.settings.server.workers),
         )
 
     def _row_changes(self, policies: Database) -> AbstractAsyncContextManager[Changes | None]:

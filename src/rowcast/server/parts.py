@@ -36,6 +36,7 @@ from rowcast.server.routes_realtime import realtime_routes, statistics_routes
 from rowcast.server.routes_sse import StreamDesk, sse_routes
 from rowcast.server.routes_tenants import TenantDesk, tenant_routes
 from rowcast.server.settings import Settings
+from rowcast.server.socket_limits import tenant_limits
 
 # Says at each restart of the database that each connection could not be restored; the rooms tell of that themselves.
 _NOISY = frozenset({"asyncpg.pool"})
@@ -114,14 +115,15 @@ def user_routes(app: App, *, authorizer: Authorizer) -> Sequence[Routes]:
 
 def _stock_routes(app: App, hub: Hub, authorizer: Authorizer) -> Sequence[Routes]:
     """Give what the stock server answers over HTTP beside its sockets."""
-    limits = hub.meters.limits
     desk = BroadcastDesk(
         publisher=hub,
         authorizer=authorizer,
         clock=app.clock,
         may_write=may_broadcast(hub.outside),
-        events_per_s=limits.events_per_s,
+        events_per_s=hub.meters.limits.events_per_s,
     )
+    # The whole, not the share of one worker: it is what the tenant has.
+    limits = tenant_limits(app.settings.limits)
     tenants = TenantDesk(
         database=app.database, authorizer=authorizer, clock=app.clock, limits=limits, node=worker_name()
     )

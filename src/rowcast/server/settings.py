@@ -119,7 +119,7 @@ class RealtimeSettings(_Section):
 
 
 class LimitSettings(_Section):
-    """How much each tenant may do on the sockets of one process; 0 is no limit where that is allowed."""
+    """How much each tenant may do on the sockets of one node; 0 is no limit where that is allowed."""
 
     users: int = Field(default=20_000, ge=0, description="sockets of a tenant; more are refused with 429")
     connections_per_user: int = Field(default=0, ge=0, description="sockets of one person (`sub` of the token)")

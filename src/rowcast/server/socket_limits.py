@@ -1,5 +1,9 @@
 """The limits of sockets, from the settings."""
 
+from math import ceil
+
+import msgspec
+
 from rowcast.realtime.hub import HubLimits
 from rowcast.realtime.limits import RealtimeLimits
 from rowcast.realtime.presence import PresenceTimes
@@ -9,7 +13,7 @@ _ENVELOPE_BYTES = 500
 
 
 def tenant_limits(asked: LimitSettings) -> RealtimeLimits:
-    """Give what each tenant may do on this process."""
+    """Give what each tenant may do on one node."""
     return RealtimeLimits(
         users=asked.users,
         connections_per_user=asked.connections_per_user,
@@ -24,6 +28,22 @@ def tenant_limits(asked: LimitSettings) -> RealtimeLimits:
         presence_bytes=asked.presence_kb * 1000 + _ENVELOPE_BYTES,
         is_private_only=asked.private_only,
         is_presence_on=asked.presence_enabled,
+    )
+
+
+def worker_share(limits: RealtimeLimits, *, workers: int) -> RealtimeLimits:
+    """Give what each tenant may do on one of `workers` processes, so that all of them together keep to `limits`.
+
+    The system deals connections out evenly, so a tenant with many sockets has the whole; counts are rounded up, so that
+    nobody is shut out, and exceed the whole by less than one for each worker.
+    """
+    return msgspec.structs.replace(
+        limits,
+        users=ceil(limits.users / workers),
+        connections_per_user=ceil(limits.connections_per_user / workers),
+        joins_per_s=limits.joins_per_s / workers,
+        events_per_s=limits.events_per_s / workers,
+        presences_per_s=limits.presences_per_s / workers,
     )
 
 

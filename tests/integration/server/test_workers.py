@@ -14,6 +14,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_socket
+from websockets.exceptions import InvalidStatus
 
 from rowcast.realtime.authorize import sign_token
 from rowcast.server.settings import load_settings
@@ -131,6 +132,29 @@ class _Clients:
     async def __aexit__(self, *error: object) -> None:
         for context in self._open:
             await context.__aexit__(None, None, None)
+
+
+async def test_workers_share_the_limit_of_a_tenant(dsn: str, tmp_path: Path) -> None:
+    words = ("serve", "--database", dsn, "--port", "0", "--workers", str(WORKERS))
+    settings = {"ROWCAST_LOG__FORMAT": "json", "ROWCAST_RELAY__FEED": "claim", "ROWCAST_LIMITS__USERS": "4"}
+    with started(*words, folder=tmp_path, **settings) as process:
+        for _ in range(WORKERS):
+            process.until("worker.ready")
+        async with asyncio.timeout(60), _Clients() as clients:
+
+            async def is_refused() -> bool:
+                try:
+                    await clients.open(joined(port_of(process)))
+                except InvalidStatus as error:
+                    assert error.response.status_code == 429
+                    return True
+                return False
+
+            # Which worker a connection comes to is the system's choice: so many that each gets more than its share.
+            async with asyncio.TaskGroup() as group:
+                asked = [group.create_task(is_refused()) for _ in range(20)]
+
+    assert [one.result() for one in asked].count(False) == 4
 
 
 async def test_a_broadcast_on_one_worker_reaches_the_clients_of_the_other_in_order(server: Process) -> None:

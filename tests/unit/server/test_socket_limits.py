@@ -2,7 +2,7 @@
 
 from rowcast.realtime.limits import RealtimeLimits
 from rowcast.server.settings import LimitSettings
-from rowcast.server.socket_limits import hub_limits, tenant_limits
+from rowcast.server.socket_limits import hub_limits, tenant_limits, worker_share
 
 
 def test_the_defaults_of_the_settings_are_those_of_the_sockets() -> None:
@@ -29,3 +29,21 @@ def test_every_setting_arrives() -> None:
 
     assert tenant_limits(asked) == RealtimeLimits(1, 2, 3.0, 4.0, 5.0, 6, 8, 9.0, 7_500, 10_500, True, True)
     assert hub_limits(asked).presence.grace_s == 11
+
+
+def test_the_shares_of_all_workers_are_together_the_limit() -> None:
+    whole = RealtimeLimits(
+        users=9, connections_per_user=3, joins_per_s=1.0, events_per_s=2.0, presences_per_s=3.0, channels_per_socket=6
+    )
+    share = worker_share(whole, workers=4)
+
+    assert (share.users, share.connections_per_user) == (3, 1)
+    assert (share.joins_per_s, share.events_per_s, share.presences_per_s) == (0.25, 0.5, 0.75)
+    assert share.channels_per_socket == 6
+    assert worker_share(whole, workers=1) == whole
+
+
+def test_no_limit_has_no_share() -> None:
+    none = RealtimeLimits(users=0, connections_per_user=0, joins_per_s=0.0, events_per_s=0.0, presences_per_s=0.0)
+
+    assert worker_share(none, workers=8) == none
