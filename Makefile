@@ -3,6 +3,7 @@
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 STAMP := .venv/.set-up
+OLDER_STAMP := .venv/older/.set-up
 JS_STAMP := tests/js/node_modules/.set-up
 BENCH_JS_STAMP := benchmarks/js/node_modules/.set-up
 # Another Python: make setup PYTHON=/path/to/python3.12. Flags for `dev`, `test` and `bench`: make dev ARGS="--port 0".
@@ -11,7 +12,7 @@ ARGS ?=
 # How long `fuzz` stays with each reader, in seconds.
 FUZZ_S ?= 60
 
-.PHONY: help setup setup-js setup-bench-js dev test check check-style check-types check-imports check-house fast fuzz format docs bench bench-quick lock clean
+.PHONY: help setup setup-js setup-older setup-bench-js dev test check check-style check-types check-imports check-house fast fuzz format docs bench bench-quick lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -38,10 +39,19 @@ $(JS_STAMP): $(wildcard tests/js/package-lock.json)
 		(cd tests/js && npm ci --silent --no-audit --no-fund) && touch $(JS_STAMP); \
 	fi
 
+setup-older: $(OLDER_STAMP)
+
+$(OLDER_STAMP): $(STAMP) tests/protocol/older-python-client.txt
+	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade --target .venv/older -r tests/protocol/older-python-client.txt; then \
+		touch $(OLDER_STAMP); \
+	else \
+		echo "!! The older Python client cannot be had: the tests with it will be SKIPPED. Run: make setup-older" >&2; \
+	fi
+
 dev: $(STAMP) ## start everything: PostgreSQL, a sample shop, a live page (Ctrl-C leaves nothing running)
 	@exec $(BIN)/rowcast dev $(ARGS)
 
-test: $(STAMP) setup-js check ## all checks and all tests, from a clean clone with no service running
+test: $(STAMP) setup-js setup-older check ## all checks and all tests, from a clean clone with no service running
 	@$(BIN)/pytest -n auto --dist loadfile -m "not nightly" --ignore tests/architecture $(ARGS)
 
 check: $(STAMP) ## style, types, import rules and house rules, in seconds

@@ -1,18 +1,14 @@
 """What the database sends reaches the stock clients, unchanged, where policies as Supabase's documentation writes them allow it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import pytest
-from realtime import AsyncRealtimeClient
-
 from rowcast.realtime.authorize import sign_token
 from tests.integration.capture.feeding import Heard, run, until
 from tests.integration.server.running import JWT_SECRET, running
-from tests.protocol.js_client import js_client
-from tests.protocol.test_stock_python_client import Room
+from tests.protocol.js_client import VERSIONS, js_client
+from tests.protocol.python_client import PYTHONS, connected, room
 
 ANN = "11111111-1111-1111-1111-111111111111"
 SCHEMA = f"""
@@ -66,7 +62,7 @@ EXPECTED = [
 ]
 
 
-@pytest.mark.parametrize("vsn", ["2.0.0", "1.0.0"])
+@VERSIONS
 async def test_the_javascript_client_hears_the_changes_of_its_own_row(dsn: str, vsn: str) -> None:
     async with address(dsn) as url, js_client(url, bearer(), vsn) as client:
         joined = await client.join("orders:7", token=bearer(), private=True)
@@ -85,18 +81,12 @@ async def test_the_javascript_client_hears_bytes(dsn: str) -> None:
         assert (message["event"], message["payload"]) == ("picture", {"bytes": [0, 255, 125]})
 
 
-async def test_the_python_client_hears_the_changes_of_its_own_row(dsn: str) -> None:
-    async with address(dsn) as url:
-        client = AsyncRealtimeClient(url, bearer(), hb_interval=15, initial_backoff=0.1)
-        await client.connect()
-        options: Any = {"config": {"broadcast": {}, "presence": {"key": "", "enabled": False}, "private": True}}
-        joined = Room(client.channel("orders:7", options))
-        for event in ("INSERT", "UPDATE", "DELETE"):
-            joined.listen_for(event)
+@PYTHONS
+async def test_the_python_client_hears_the_changes_of_its_own_row(dsn: str, python: str) -> None:
+    async with address(dsn) as url, connected(url, bearer(), python) as client:
+        joined = room(client, "orders:7", "INSERT", "UPDATE", "DELETE", private=True)
         await joined.join()
         change_orders(dsn)
-        async with asyncio.timeout(20):
-            heard = [shown(await joined.message()) for _ in EXPECTED]
-        await client.close()
+        heard = [shown(await joined.message()) for _ in EXPECTED]
 
     assert heard == EXPECTED

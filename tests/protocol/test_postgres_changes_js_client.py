@@ -5,12 +5,10 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import pytest
-
 from rowcast.store.pool import Database
 from tests.integration.realtime.changing import publish, run
 from tests.protocol.changes_server import serving_changes
-from tests.protocol.js_client import JS, JsClient, require_js
+from tests.protocol.js_client import JS, VERSIONS, JsClient, require_js
 from tests.protocol.socket_server import SocketServer, token
 
 TABLE = "create table orders (id bigint primary key, status text, paid bool, at timestamptz, tags text[], doc jsonb)"
@@ -32,7 +30,7 @@ async def listening(server: SocketServer, vsn: str, *bindings: dict[str, str]) -
             await process.wait()
 
 
-@pytest.mark.parametrize("vsn", ["1.0.0", "2.0.0"])
+@VERSIONS
 async def test_the_stock_client_hears_inserts_updates_and_deletes(dsn: str, database: Database, vsn: str) -> None:
     publish(dsn, TABLE, tables="orders")
     everything = {"event": "*", "schema": "public", "table": "orders"}

@@ -3,27 +3,30 @@
 import asyncio
 from typing import Any
 
-from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
-
 from rowcast.store.pool import Database
 from tests.integration.realtime.changing import publish, run
 from tests.protocol.changes_server import serving_changes
+from tests.protocol.python_client import PYTHONS, connected, room
 from tests.protocol.socket_server import token
 
+ORDERS = "create table orders (id bigint primary key, status text, note text)"
 
-async def test_the_stock_python_client_hears_inserts_updates_and_deletes(dsn: str, database: Database) -> None:
-    publish(dsn, "create table orders (id bigint primary key, status text)", tables="orders")
+
+@PYTHONS
+async def test_the_stock_python_client_hears_inserts_updates_and_deletes(
+    dsn: str, database: Database, python: str
+) -> None:
+    publish(dsn, ORDERS, tables="orders")
     heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue(100)
-    states: asyncio.Queue[RealtimeSubscribeStates] = asyncio.Queue(100)
-    async with serving_changes(dsn, database) as server, asyncio.timeout(30):
-        client = AsyncRealtimeClient(server.url(), token(role="service_role"), hb_interval=1)
-        await client.connect()
-        channel = client.channel("changes")
-        channel.on_postgres_changes(
+    async with (
+        serving_changes(dsn, database) as server,
+        connected(server.url(), token(role="service_role"), python) as client,
+    ):
+        joined = room(client, "changes")
+        joined.channel.on_postgres_changes(
             "*", heard.put_nowait, schema="public", table="orders", filter="status=in.(new,paid)"
         )
-        await channel.subscribe(lambda state, _: states.put_nowait(state))
-        state = await states.get()
+        state, _ = await joined.join()
         run(
             dsn,
             "insert into orders values (7, 'new'), (8, 'other')",
@@ -31,11 +34,31 @@ async def test_the_stock_python_client_hears_inserts_updates_and_deletes(dsn: st
             "alter table orders replica identity full",
             "delete from orders",
         )
-        changes = [(await heard.get())["data"] for _ in range(3)]
-        await client.close()
+        async with asyncio.timeout(30):
+            changes = [(await heard.get())["data"] for _ in range(3)]
 
-    assert state is RealtimeSubscribeStates.SUBSCRIBED
+    assert state == "SUBSCRIBED"
     assert [change["type"] for change in changes] == ["INSERT", "UPDATE", "DELETE"]
-    assert changes[0]["record"] == {"id": 7, "status": "new"}
+    assert changes[0]["record"] == {"id": 7, "status": "new", "note": None}
     assert changes[1]["old_record"] == {"id": 7}
-    assert changes[2]["old_record"] == {"id": 7, "status": "paid"}
+    assert changes[2]["old_record"] == {"id": 7, "status": "paid", "note": None}
+
+
+async def test_the_newest_python_client_chooses_columns(dsn: str, database: Database) -> None:
+    """The older one has no `select`."""
+    publish(dsn, ORDERS, tables="orders")
+    heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue(100)
+    async with (
+        serving_changes(dsn, database) as server,
+        connected(server.url(), token(role="service_role")) as client,
+    ):
+        joined = room(client, "changes")
+        joined.channel.on_postgres_changes(
+            "INSERT", heard.put_nowait, schema="public", table="orders", select=["status"]
+        )
+        await joined.join()
+        run(dsn, "insert into orders values (7, 'new', 'long')")
+        async with asyncio.timeout(30):
+            change = (await heard.get())["data"]
+
+    assert change["record"] == {"id": 7, "status": "new"}

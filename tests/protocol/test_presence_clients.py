@@ -3,13 +3,12 @@
 import asyncio
 from typing import Any
 
-from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
-
 from rowcast.bus.memory import MemoryBus
 from rowcast.realtime.hub import HubLimits
 from rowcast.realtime.limits import RealtimeLimits
 from rowcast.realtime.presence import PresenceTimes
 from tests.protocol.js_client import VERSIONS, js_client
+from tests.protocol.python_client import PYTHONS, connected, room
 from tests.protocol.socket_server import serving, token
 
 BRIEF = HubLimits(close_s=2.0, presence=PresenceTimes(grace_s=0.3))
@@ -119,30 +118,26 @@ async def test_tracking_far_too_often_is_refused_and_the_channel_lives_on(vsn: s
         assert warned["system"]["message"].startswith("Client presence rate limit exceeded: ")
 
 
-async def test_the_python_client_sees_who_comes_and_goes() -> None:
-    async with serving() as server:
-        ann, bob = (AsyncRealtimeClient(server.url(), token()) for _ in range(2))
-        told: asyncio.Queue[tuple[str, str, list[Any]]] = asyncio.Queue(100)
-        channels = []
-        for client, name in ((ann, "ann"), (bob, "bob")):
-            await client.connect()
-            options: Any = {"config": {"presence": {"key": name, "enabled": True}, "broadcast": None, "private": False}}
-            channels.append(client.channel("r", options))
-        channels[1].on_presence_join(lambda key, current, new: told.put_nowait(("join", key, new)))
-        channels[1].on_presence_leave(lambda key, current, left: told.put_nowait(("leave", key, left)))
-        for channel in channels:
-            joined: asyncio.Queue[RealtimeSubscribeStates] = asyncio.Queue(10)
-            await channel.subscribe(lambda state, error, joined=joined: joined.put_nowait(state))
-            async with asyncio.timeout(10):
-                assert await joined.get() == RealtimeSubscribeStates.SUBSCRIBED
-        await channels[0].track({"mood": "fine"})
-        async with asyncio.timeout(10):
+@PYTHONS
+async def test_the_python_client_sees_who_comes_and_goes(python: str) -> None:
+    told: asyncio.Queue[tuple[str, str, list[Any]]] = asyncio.Queue(100)
+    async with (
+        serving() as server,
+        connected(server.url(), token(), python) as ann,
+        connected(server.url(), token(), python) as bob,
+    ):
+        names = {"ann": ann, "bob": bob}
+        rooms = {name: room(names[name], "r", presence={"key": name, "enabled": True}) for name in names}
+        rooms["bob"].channel.on_presence_join(lambda key, current, new: told.put_nowait(("join", key, new)))
+        rooms["bob"].channel.on_presence_leave(lambda key, current, left: told.put_nowait(("leave", key, left)))
+        states = [(await one.join())[0] for one in rooms.values()]
+        await rooms["ann"].channel.track({"mood": "fine"})
+        async with asyncio.timeout(30):
             came = await told.get()
-            await channels[0].untrack()
+            await rooms["ann"].channel.untrack()
             left = await told.get()
-        for client in (ann, bob):
-            await client.close()
 
-        assert came[:2] == ("join", "ann")
-        assert came[2][0]["mood"] == "fine"
-        assert left[:2] == ("leave", "ann")
+    assert states == ["SUBSCRIBED"] * 2
+    assert came[:2] == ("join", "ann")
+    assert came[2][0]["mood"] == "fine"
+    assert left[:2] == ("leave", "ann")

@@ -2,13 +2,12 @@
 
 import asyncio
 
-from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
-
 from rowcast.realtime.asking import Outside
 from rowcast.realtime.authorize import Claims
 from rowcast.realtime.channel_policy import Access, Extension, Fault
 from rowcast.realtime.limits import RealtimeLimits
 from tests.protocol.js_client import VERSIONS, js_client
+from tests.protocol.python_client import PYTHONS, connected, room
 from tests.protocol.socket_server import serving, token
 
 
@@ -116,20 +115,16 @@ async def test_sending_far_too_much_is_warned_of_and_the_channel_lives_on(vsn: s
         assert server.hub.topics == 1
 
 
-async def test_the_python_client_is_let_in_or_told_why_not() -> None:
+@PYTHONS
+async def test_the_python_client_is_let_in_or_told_why_not(python: str) -> None:
     guard = Guard(readers={"authenticated"}, writers=set())
-    async with serving(outside=Outside(policies=[guard])) as server:
-        states = []
-        for role in ("authenticated", "anon"):
-            client = AsyncRealtimeClient(server.url(), token(role=role))
-            await client.connect()
-            channel = client.channel("r", {"config": {"private": True, "broadcast": None, "presence": None}})
-            heard: asyncio.Queue[tuple[RealtimeSubscribeStates, Exception | None]] = asyncio.Queue(10)
-            await channel.subscribe(lambda state, error, heard=heard: heard.put_nowait((state, error)))
-            async with asyncio.timeout(10):
-                states.append(await heard.get())
-            await client.close()
+    async with (
+        serving(outside=Outside(policies=[guard])) as server,
+        connected(server.url(), token(), python) as member,
+        connected(server.url(), token(role="anon"), python) as stranger,
+    ):
+        allowed, _ = await room(member, "r", private=True).join()
+        refused, error = await room(stranger, "r", private=True).join()
 
-        assert states[0][0] == RealtimeSubscribeStates.SUBSCRIBED
-        assert states[1][0] == RealtimeSubscribeStates.CHANNEL_ERROR
-        assert "Unauthorized: You do not have permissions to read from this Channel topic: r" in str(states[1][1])
+    assert (allowed, refused) == ("SUBSCRIBED", "CHANNEL_ERROR")
+    assert "Unauthorized: You do not have permissions to read from this Channel topic: r" in str(error)
