@@ -8,15 +8,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 
 class NatsServer:
-    """One server; `kill` and `start` may follow each other."""
+    """One server; `kill` and `start` may follow each other, and the port stays its own until `close`."""
 
     def __init__(self, *flags: str) -> None:
-        self.port = free_port()
+        # Bound and never listening: the system gives the port to nobody else, not even while the server is away, and
+        # the server, which asks to share it in the same way, may listen there.
+        self._place = socket.socket()
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._place.bind(("127.0.0.1", 0))
+        self.port = int(self._place.getsockname()[1])
         self._flags = flags
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -63,16 +68,18 @@ class NatsServer:
             self._process.kill()
             self._process.wait(20)
 
+    def close(self) -> None:
+        """Kill it and let go of its port."""
+        self.kill()
+        self._place.close()
+
 
 @contextmanager
 def nats_server(*flags: str) -> Iterator[NatsServer]:
     """Run a server for the time of a block."""
-    server = NatsServer(*flags)
-    server.start()
-    try:
+    with closing(NatsServer(*flags)) as server:
+        server.start()
         yield server
-    finally:
-        server.kill()
 
 
 def program() -> str:

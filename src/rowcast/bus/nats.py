@@ -14,11 +14,12 @@ from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 
 from rowcast.bus.bus import Bus, Subscriber
+from rowcast.bus.kept_connection import KeptConnection
 from rowcast.bus.nats_packet import NatsPacket, NatsSeal, Pieces, pack_for_nats
 from rowcast.bus.senders import Senders
 from rowcast.bus.subscribers import Subscribers
 from rowcast.core.errors import ConfigError, StoreUnavailableError
-from rowcast.core.retry import RetryPolicy, backoff_s, jittered_s
+from rowcast.core.retry import RetryPolicy
 from rowcast.core.telemetry import tell
 
 _QUICK_TURNS, _TURN_S = 3, 0.001
@@ -72,7 +73,6 @@ class NatsBus:
         self._urls = [part.strip() for part in url.split(",") if part.strip()]
         self._seal = NatsSeal(key)
         self._node = node
-        self._noise = noise
         self._settings = settings or NatsBusSettings()
         self._subscribers = Subscribers()
         self._senders = Senders()
@@ -84,9 +84,14 @@ class NatsBus:
         self._sent = 0
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
-        self._client: Client | None = None
-        self._is_open = False
         self._is_connected = False
+        self._kept = KeptConnection(
+            connect=self._try_connect,
+            use=self._serve_until_lost,
+            let_go=self._let_go,
+            retry=self._settings.reconnect,
+            noise=noise,
+        )
 
     @property
     def is_connected(self) -> bool:
@@ -100,11 +105,7 @@ class NatsBus:
             ConfigError: `config.bus`, when the address is none or the server refuses us: waiting would not help.
         """
         _check_urls(self._urls)
-        self._client = await self._try_connect()
-        self._is_open = True
-        self._group = asyncio.TaskGroup()
-        await self._group.__aenter__()
-        self._task = self._group.create_task(self._keep_connected(), name="bus:nats")
+        await self._kept.open("bus:nats")
 
     async def publish(self, subject: str, messages: Sequence[bytes]) -> None:
         """Hand messages to this process at once, then to the other nodes; waits until the server has them.
@@ -124,17 +125,11 @@ class NatsBus:
 
     async def close(self) -> None:
         """Let go of the connection; what is unsent is dropped."""
-        if not self._is_open:
-            return
-        self._is_open = False
-        self._task.cancel()
-        await self._group.__aexit__(None, None, None)
-        # The task may have been cancelled before it had begun, so it is not the one to let go.
-        await self._disconnect()
+        await self._kept.close()
 
     def _queue(self, subject: str, messages: Sequence[bytes]) -> int:
         size_bytes = sum(map(len, messages))
-        client = self._client
+        client = self._kept.current
         if client is None or not self._is_connected or self._unsent_bytes + size_bytes > self._settings.queued_bytes:
             raise _unreachable()
         first = self._numbers.get(subject, 0) + 1
@@ -157,28 +152,13 @@ class NatsBus:
             tell("bus.slow")
         return self._sent >= number
 
-    async def _keep_connected(self) -> None:
-        attempt = 0
-        while True:
-            if self._client is not None:
-                attempt = 0
-                await self._serve_until_lost(self._client)
-                await self._disconnect()
-            attempt += 1
-            policy = self._settings.reconnect
-            await asyncio.sleep(jittered_s(backoff_s(attempt, policy), policy, self._noise()))
-            try:
-                self._client = await self._try_connect()
-            except ConfigError as error:
-                tell("bus.refused", code=error.code)
-
     async def _try_connect(self) -> Client | None:
         client = Client()
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 await self._connect(client)
         except (TimeoutError, OSError, NatsError) as error:
-            await _let_go(client)
+            await _end(client)
             if any(word in str(error).lower() for word in _REFUSALS):
                 raise ConfigError(
                     "The NATS server refuses us. Check the user and password in bus.url.", code="config.bus"
@@ -191,7 +171,7 @@ class NatsBus:
 
     async def _connect(self, client: Client) -> None:
         async def closed() -> None:
-            if client is self._client:
+            if client is self._kept.current:
                 self._lose()
 
         await client.connect(
@@ -267,11 +247,10 @@ class NatsBus:
             tell("bus.gap", packets=missed)
         self._subscribers.tell(subject, self._pieces.take(sender, packet, is_after_gap=missed > 0))
 
-    async def _disconnect(self) -> None:
+    async def _let_go(self, client: Client | None) -> None:
         self._lose()
-        client, self._client = self._client, None
         if client is not None:
-            await _let_go(client)
+            await _end(client)
 
     def _lose(self) -> None:
         """What is unsent is given up: those who wait for it are told so."""
@@ -300,7 +279,7 @@ def _unreachable() -> StoreUnavailableError:
     )
 
 
-async def _let_go(client: Client) -> None:
+async def _end(client: Client) -> None:
     try:
         async with asyncio.timeout(1.0):
             await client.close()

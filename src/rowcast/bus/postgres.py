@@ -14,11 +14,12 @@ from functools import partial
 import msgspec
 
 from rowcast.bus.bus import Bus, Subscriber
+from rowcast.bus.kept_connection import KeptConnection
 from rowcast.bus.packet import Packet, Seal, pack
 from rowcast.bus.senders import Senders
 from rowcast.bus.subscribers import Subscribers
 from rowcast.core.errors import ConfigError, RowcastError, StoreUnavailableError
-from rowcast.core.retry import RetryPolicy, backoff_s, jittered_s
+from rowcast.core.retry import RetryPolicy
 from rowcast.core.telemetry import tell
 from rowcast.store.listen import listen
 from rowcast.store.pool import Connection, connect
@@ -68,7 +69,6 @@ class PostgresBus:
         self._dsn = dsn
         self._hears = hears
         self._node = node
-        self._noise = noise
         self._settings = settings or PostgresBusSettings()
         self._subscribers = Subscribers()
         self._senders = Senders()
@@ -78,12 +78,17 @@ class PostgresBus:
         self._queued = self._number = 0
         self._connects = 0
         self._seal: Seal | None = None
-        self._connection: Connection | None = None
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
-        self._is_open = False
         self._is_connected = False
         self._is_lost = False
+        self._kept = KeptConnection(
+            connect=self._try_connect,
+            use=self._serve_until_lost,
+            let_go=self._let_go,
+            retry=self._settings.reconnect,
+            noise=noise,
+        )
 
     @property
     def is_connected(self) -> bool:
@@ -96,11 +101,7 @@ class PostgresBus:
         Raises:
             ConfigError: `config.database`, when it refuses us: waiting would not help.
         """
-        self._connection = await self._try_connect()
-        self._is_open = True
-        self._group = asyncio.TaskGroup()
-        await self._group.__aenter__()
-        self._task = self._group.create_task(self._keep_connected(), name="bus:postgres")
+        await self._kept.open("bus:postgres")
 
     async def publish(self, subject: str, messages: Sequence[bytes]) -> None:
         """Hand messages to this process at once, then to the other nodes.
@@ -123,20 +124,14 @@ class PostgresBus:
 
     async def close(self) -> None:
         """Let go of the connection; what is unsent is dropped."""
-        if not self._is_open:
-            return
-        self._is_open = False
-        self._task.cancel()
-        await self._group.__aexit__(None, None, None)
-        # The task may have been cancelled before it had begun, so it is not the one to let go.
-        await self._disconnect()
+        await self._kept.close()
         self._unsent.clear()
         self._unsent_bytes = 0
         self._inbox.clear()
 
     def _queue(self, subject: str, messages: Sequence[bytes]) -> int:
         size_bytes = sum(map(len, messages))
-        if not self._is_open or self._unsent_bytes + size_bytes > self._settings.queued_bytes:
+        if not self._kept.is_open or self._unsent_bytes + size_bytes > self._settings.queued_bytes:
             raise StoreUnavailableError(
                 "The bus cannot reach the other nodes now; only this one was told. Check the database."
             )
@@ -156,21 +151,6 @@ class PostgresBus:
                     await self._settled.wait()
         except TimeoutError:
             tell("bus.slow")
-
-    async def _keep_connected(self) -> None:
-        attempt = 0
-        while True:
-            if self._connection is not None:
-                attempt = 0
-                await self._serve_until_lost(self._connection)
-                await self._disconnect()
-            attempt += 1
-            policy = self._settings.reconnect
-            await asyncio.sleep(jittered_s(backoff_s(attempt, policy), policy, self._noise()))
-            try:
-                self._connection = await self._try_connect()
-            except ConfigError as error:
-                tell("bus.refused", code=error.code)
 
     async def _try_connect(self) -> Connection | None:
         self._is_lost = False
@@ -217,9 +197,8 @@ class PostgresBus:
         except Exception as error:  # noqa: BLE001 - task boundary: the bus connects again whatever went wrong
             tell("bus.crashed", error=type(error).__name__)
 
-    async def _disconnect(self) -> None:
+    async def _let_go(self, connection: Connection | None) -> None:
         self._lose()
-        connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
 
