@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import psycopg
 import pytest
 import pytest_asyncio
 
@@ -46,6 +47,14 @@ def any_cluster(
         yield older
 
 
+@pytest.fixture(scope="module")
+def any_module_dsn(any_cluster: Cluster) -> Iterator[str]:
+    """The URL of one fresh, migrated database for all tests of a module, on the newest and on the oldest server."""
+    dsn = any_cluster.create()
+    yield dsn
+    any_cluster.drop(dsn)
+
+
 @pytest.fixture
 def any_dsn(any_cluster: Cluster) -> Iterator[str]:
     """The URL of a fresh, migrated database on the newest and on the oldest server."""
@@ -72,6 +81,22 @@ def make_dsn(rowcast_cluster: Cluster) -> Iterator[Callable[[], str]]:
 def dsn(make_dsn: Callable[[], str]) -> str:
     """The URL of this test's own fresh, migrated database."""
     return make_dsn()
+
+
+@pytest.fixture(scope="module")
+def module_dsn(rowcast_cluster: Cluster) -> Iterator[str]:
+    """The URL of one fresh, migrated database for all tests of a module, which only read or clean up."""
+    dsn = rowcast_cluster.create()
+    yield dsn
+    rowcast_cluster.drop(dsn)
+
+
+@pytest.fixture
+def emptied_dsn(module_dsn: str) -> str:
+    """The module's database without events and deliveries: for hundreds of tests that write nothing else."""
+    with psycopg.connect(module_dsn, autocommit=True) as connection:
+        connection.execute("truncate rowcast.event, rowcast.event_state, rowcast.delivery, rowcast.attempt")
+    return module_dsn
 
 
 @pytest_asyncio.fixture

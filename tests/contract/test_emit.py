@@ -33,6 +33,12 @@ class Rollback(Exception):
     """Raised to roll a transaction back."""
 
 
+@pytest.fixture
+def dsn(emptied_dsn: str) -> str:
+    """One database for all tests here: they write nothing but events."""
+    return emptied_dsn
+
+
 @pytest_asyncio.fixture(params=CALLERS, ids=lambda caller: caller.__name__.removeprefix("with_"))
 async def caller(request: pytest.FixtureRequest, dsn: str) -> AsyncIterator[Caller]:
     async with request.param(dsn) as opened:

@@ -39,6 +39,12 @@ _GOOD: dict[str, Any] = {
 }
 
 
+@pytest.fixture
+def dsn(emptied_dsn: str) -> str:
+    """One database for all tests here: they write nothing but events."""
+    return emptied_dsn
+
+
 async def _emit(session: Database | Connection, **changes: Any) -> uuid.UUID:
     row = await session.fetch_one(_EMIT, **{**_GOOD, **changes})
     assert row is not None

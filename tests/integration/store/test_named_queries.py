@@ -18,8 +18,8 @@ def _name(value: object) -> str:
 
 
 @pytest.mark.parametrize("room", _ROOMS)
-async def test_every_query_of_a_room_parses_on_the_server(any_dsn: str, room: str) -> None:
-    connection = await connect(any_dsn)
+async def test_every_query_of_a_room_parses_on_the_server(any_module_dsn: str, room: str) -> None:
+    connection = await connect(any_module_dsn)
     # A room may have scripts beside its queries, such as the tables of the sample.
     for script in sorted(_ROOT.joinpath(*room.split(".")[1:]).glob("*.sql")):
         if script.name not in ("queries.sql", "schema.sql"):
