@@ -11,7 +11,7 @@ from rowcast.core.errors import InvalidInputError, InvalidTopicError
 from rowcast.core.topic import TOPIC_LIMIT_BYTES, checked_topic, parse_topic, topic_name
 from rowcast.realtime.change_filter import OPERATORS, Condition, FilterFault, check_condition, parse_filter
 from rowcast.realtime.frames import BINARY, CLOSE, PING, PONG, TEXT, FrameReader, Message, Violation, close_answer
-from rowcast.realtime.messages import Broadcast, Frame, Malformed, UserPush, pack_broadcast, unpack_broadcast
+from rowcast.realtime.messages import Broadcast, Frame, Malformed, UserPush, pack_broadcasts, unpack_broadcasts
 from rowcast.realtime.protocol import decode_binary, decode_text, encode_broadcast, encode_frame
 from rowcast.realtime.topic_template import parse_template
 from tests.protocol.raw_socket import frame
@@ -67,8 +67,12 @@ def messages(data: bytes) -> None:
     push = decode_binary(data, 2)
     if isinstance(push, UserPush):
         _check_push(push, data)
-    told = unpack_broadcast(data)
-    assert isinstance(told, Malformed) or unpack_broadcast(pack_broadcast(told)) == told
+    told = unpack_broadcasts(data)
+    assert isinstance(told, Malformed) or _again(told) == told
+
+
+def _again(told: tuple[Broadcast, ...]) -> tuple[Broadcast, ...]:
+    return tuple(one for message in pack_broadcasts(told) for one in unpack_broadcasts(message))
 
 
 def _without_join_ref(found: Frame) -> tuple[object, str, str, object]:

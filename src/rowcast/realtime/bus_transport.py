@@ -6,7 +6,7 @@ from rowcast.bus.bus import Bus
 from rowcast.core.errors import StoreUnavailableError
 from rowcast.core.outcome import Delivered, Outcome, Retry
 from rowcast.realtime.hub import SUBJECT
-from rowcast.realtime.messages import Broadcast, pack_broadcast
+from rowcast.realtime.messages import Broadcast, pack_broadcasts
 from rowcast.realtime.transport import Transport
 
 
@@ -24,7 +24,7 @@ class BusTransport:
     async def send(self, message_id: str, broadcasts: Sequence[Broadcast]) -> Outcome:
         """Broadcast; `Retry` when only this node's sockets could be told."""
         try:
-            await self._bus.publish(SUBJECT, [pack_broadcast(broadcast) for broadcast in broadcasts])
+            await self._bus.publish(SUBJECT, pack_broadcasts(broadcasts))
         except StoreUnavailableError:
             return Retry("bus_unavailable")
         return Delivered()

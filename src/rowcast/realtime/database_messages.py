@@ -9,7 +9,7 @@ from rowcast.core.telemetry import tell
 from rowcast.core.topic import checked_topic, parse_topic
 from rowcast.realtime.authorize import DEFAULT_TENANT
 from rowcast.realtime.hub import SUBJECT
-from rowcast.realtime.messages import Broadcast, pack_broadcast
+from rowcast.realtime.messages import Broadcast, pack_broadcasts
 
 
 class DatabaseMessages:
@@ -27,7 +27,7 @@ class DatabaseMessages:
         if not broadcasts:
             return
         try:
-            await self._bus.publish(SUBJECT, [pack_broadcast(broadcast) for broadcast in broadcasts])
+            await self._bus.publish(SUBJECT, pack_broadcasts(broadcasts))
         except StoreUnavailableError:
             # This node's sockets were told; the others catch up from the table.
             tell("realtime.bus_failed", messages=len(broadcasts))

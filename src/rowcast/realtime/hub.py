@@ -22,7 +22,7 @@ from rowcast.realtime.effects import Answer, Follow, MayRead, MayWrite, Recall
 from rowcast.realtime.fan_out import BROADCASTS, PRESENCES, FanOut, FanOutLimits, Listener, Receiver, Subscribers
 from rowcast.realtime.frames import RESTART
 from rowcast.realtime.limits import Meters, RealtimeLimits
-from rowcast.realtime.messages import Broadcast, Malformed, TopicKey, pack_broadcast, unpack_broadcast
+from rowcast.realtime.messages import Broadcast, Malformed, TopicKey, pack_broadcast, unpack_broadcasts
 from rowcast.realtime.presence import PresenceTimes
 from rowcast.realtime.presence_board import PRESENCE_SUBJECT, PresenceBoard
 from rowcast.realtime.session import SessionRules
@@ -283,11 +283,12 @@ class Hub:
 
     def hear(self, message: bytes) -> None:
         """Fan out what the bus brought."""
-        broadcast = unpack_broadcast(message)
-        if isinstance(broadcast, Malformed):
+        told = unpack_broadcasts(message)
+        if isinstance(told, Malformed):
             tell("broadcast.dropped", reason="malformed")
             return
-        self._fan_out_here(broadcast)
+        for broadcast in told:
+            self._fan_out_here(broadcast)
 
     def _fan_out_here(self, broadcast: Broadcast) -> None:
         found = self._topics.get(broadcast.key)

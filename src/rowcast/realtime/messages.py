@@ -1,5 +1,6 @@
 """What travels between sockets, sessions, the hub and the bus: values, nothing else."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
@@ -86,18 +87,42 @@ def json_payload(value: object) -> msgspec.Raw:
     return msgspec.Raw(encode_json(value))
 
 
+class _Told(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A message of the bus: a broadcast, and further topics on which the same is told."""
+
+    broadcast: Broadcast
+    more: tuple[str, ...] = ()
+
+
 _PACKER = msgspec.msgpack.Encoder()
-_UNPACKER = msgspec.msgpack.Decoder(Broadcast)
+_UNPACKER = msgspec.msgpack.Decoder(_Told)
 
 
 def pack_broadcast(broadcast: Broadcast) -> bytes:
     """Give a broadcast as one message of the bus."""
-    return _PACKER.encode(broadcast)
+    return _PACKER.encode(_Told(broadcast))
 
 
-def unpack_broadcast(message: bytes) -> Broadcast | Malformed:
-    """Give the broadcast of a message of the bus."""
+def pack_broadcasts(broadcasts: Iterable[Broadcast]) -> list[bytes]:
+    """Give broadcasts as messages of the bus, in order; neighbours that differ in nothing but their topic share one."""
+    told: list[_Told] = []
+    for broadcast in broadcasts:
+        if told and _differ_in_topic_only(told[-1].broadcast, broadcast):
+            told[-1] = _Told(told[-1].broadcast, (*told[-1].more, broadcast.topic))
+        else:
+            told.append(_Told(broadcast))
+    return [_PACKER.encode(one) for one in told]
+
+
+def unpack_broadcasts(message: bytes) -> tuple[Broadcast, ...] | Malformed:
+    """Give the broadcasts of a message of the bus: the same for each topic that it names."""
     try:
-        return _UNPACKER.decode(message)
+        told = _UNPACKER.decode(message)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return Malformed(f"The bus brought no broadcast: {error}")
+    return told.broadcast, *(msgspec.structs.replace(told.broadcast, topic=topic) for topic in told.more)
+
+
+def _differ_in_topic_only(one: Broadcast, other: Broadcast) -> bool:
+    # The payload first, and by identity: it is the largest part, and whoever tells the same twice has it once.
+    return one.payload is other.payload and msgspec.structs.replace(one, topic=other.topic) == other

@@ -13,7 +13,7 @@ from rowcast.core.sink import LiveSink
 from rowcast.core.telemetry import tell
 from rowcast.core.topic import checked_topic, module_of, topic_name
 from rowcast.realtime.hub import SUBJECT
-from rowcast.realtime.messages import Broadcast, pack_broadcast
+from rowcast.realtime.messages import Broadcast, pack_broadcasts
 
 OWN_TOPICS = "*"
 """The target of a rule that means: the topics that the event itself belongs to."""
@@ -36,9 +36,9 @@ class RealtimeSink:
 
     async def tell(self, owed: Sequence[tuple[Envelope, Owed]]) -> None:
         """Broadcast committed events, in order."""
-        messages = [
-            pack_broadcast(broadcast) for event, one in owed for broadcast in event_broadcasts(event, one.target)
-        ]
+        messages = pack_broadcasts(
+            broadcast for event, one in owed for broadcast in event_broadcasts(event, one.target)
+        )
         if not messages:
             return
         try:
@@ -62,7 +62,7 @@ def event_broadcasts(event: Envelope, target: str = OWN_TOPICS) -> Sequence[Broa
         if event.topic is not None:
             return (_of_row(event, checked_topic(event.topic)),)
         whole = _of_event(event, topic_name(event.tenant_id))
-        # The same encoded payload: it is the largest part, and every event is told here.
+        # The very same payload, so that both travel in one message: every event is told here.
         return whole, msgspec.structs.replace(whole, topic=topic_name(event.tenant_id, module_of(event.event_type)))
     except InvalidInputError as error:
         tell("broadcast.dropped", reason=error.code)

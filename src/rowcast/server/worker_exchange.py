@@ -6,7 +6,7 @@ loop's next turn: whoever has been told that he has joined hears everything that
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import partial
 
@@ -14,7 +14,7 @@ from rowcast.bus.bus import Bus
 from rowcast.core.errors import RowcastError
 from rowcast.core.telemetry import tell
 from rowcast.realtime.messages import TopicKey
-from rowcast.server.worker_frames import Frame, Interest, Publish, Published, Told, Wants, topic_of
+from rowcast.server.worker_frames import Frame, Interest, Publish, Published, Told, Wants, topics_of
 from rowcast.server.worker_link import FrameProtocol, link
 
 OnFrame = Callable[[Frame], None]
@@ -151,8 +151,12 @@ class WorkerExchange:
         if not found:
             self._interested.pop(key, None)
 
+    def _interested_in(self, keys: Sequence[TopicKey]) -> set[Attached]:
+        """Give the workers that hear any of these topics, each once."""
+        return set().union(*(self._interested.get(key, ()) for key in keys))
+
     def _hear(self, subject: str, message: bytes) -> None:
-        origin, key = _ORIGIN.get(), topic_of(subject, message)
-        for worker in self._workers if key is None else self._interested.get(key, ()):
+        origin, keys = _ORIGIN.get(), topics_of(subject, message)
+        for worker in self._workers if keys is None else self._interested_in(keys):
             if worker is not origin and subject in worker.subjects:
                 worker.tell(subject, message)

@@ -115,18 +115,24 @@ class _Head(msgspec.Struct, frozen=True, array_like=True):
     topic: str
 
 
-_HEAD = msgspec.msgpack.Decoder(_Head)
+class _Address(msgspec.Struct, frozen=True, array_like=True):
+    head: _Head
+    more: tuple[str, ...] = ()
 
 
-def topic_of(subject: str, message: bytes) -> TopicKey | None:
-    """Give the topic that a message of the bus is for; None when it is for everybody who hears the subject."""
+_ADDRESS = msgspec.msgpack.Decoder(_Address)
+
+
+def topics_of(subject: str, message: bytes) -> tuple[TopicKey, ...] | None:
+    """Give the topics that a message of the bus is for; None when it is for everybody who hears the subject."""
     if subject != SUBJECT:
         return None
     try:
-        head = _HEAD.decode(message)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        address = _ADDRESS.decode(message)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return TopicKey(head.tenant_id, head.is_private, head.topic)
+    head = address.head
+    return tuple(TopicKey(head.tenant_id, head.is_private, topic) for topic in (head.topic, *address.more))
 
 
 def _decoded(body: bytes) -> Frame:

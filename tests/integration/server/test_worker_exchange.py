@@ -5,12 +5,13 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
 from rowcast.bus.memory import MemoryBus
 from rowcast.core.errors import StoreUnavailableError
 from rowcast.realtime.hub import SUBJECT
-from rowcast.realtime.messages import Broadcast, TopicKey, pack_broadcast
+from rowcast.realtime.messages import Broadcast, TopicKey, pack_broadcast, pack_broadcasts
 from rowcast.server.worker_bus import WorkerBus
 from rowcast.server.worker_exchange import WorkerExchange
 
@@ -70,6 +71,25 @@ async def test_a_worker_hears_only_the_topics_that_somebody_has_joined_there() -
 
         await until(lambda: len(here) == 2 and len(there) == 1)
         assert (here, there) == ([said("left", "1"), said("left", "4")], [said("right", "2")])
+
+
+async def test_a_message_for_two_topics_comes_once_to_each_worker_that_has_either() -> None:
+    bus, here, there = MemoryBus(), list[bytes](), list[bytes]()
+    told = Broadcast("acme", True, "left", "said", b"1")
+    messages = pack_broadcasts([told, msgspec.structs.replace(told, topic="right")])
+    async with two_workers(bus) as (exchange, one, other):
+        one.subscribe(SUBJECT, here.append)
+        other.subscribe(SUBJECT, there.append)
+        one.want(TopicKey("acme", True, "left"), True)
+        one.want(TopicKey("acme", True, "right"), True)
+        other.want(TopicKey("acme", True, "right"), True)
+        await until(lambda: [len(found) for found in exchange._interested.values()] == [1, 2])
+        await until(lambda: all(worker.subjects for worker in exchange._workers))
+
+        await bus.publish(SUBJECT, [*messages, said("right", "2")])
+
+        await until(lambda: len(here) == 2 and len(there) == 2)
+        assert here == there == [*messages, said("right", "2")]
 
 
 async def test_who_has_joined_hears_what_is_published_next_whatever_else_is_on_its_way() -> None:

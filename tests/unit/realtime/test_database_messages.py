@@ -7,7 +7,7 @@ from rowcast.core.errors import StoreUnavailableError
 from rowcast.core.stored_message import StoredMessage
 from rowcast.realtime.database_messages import DatabaseMessages, message_broadcast
 from rowcast.realtime.hub import SUBJECT
-from rowcast.realtime.messages import Broadcast, TopicKey, unpack_broadcast
+from rowcast.realtime.messages import Broadcast, TopicKey, unpack_broadcasts
 
 MESSAGE = StoredMessage("m1", "room:1", "moved", b'{"a":1}', True)
 
@@ -58,7 +58,7 @@ def test_a_topic_that_nobody_can_join_is_passed_over(topic: str) -> None:
 async def test_messages_go_to_the_bus_in_order() -> None:
     bus, heard = MemoryBus(), list[object]()
     await bus.open()
-    bus.subscribe(SUBJECT, lambda message: heard.append(unpack_broadcast(message)))
+    bus.subscribe(SUBJECT, lambda message: heard.extend(unpack_broadcasts(message)))
 
     await DatabaseMessages(bus=bus).hear([MESSAGE, StoredMessage("m2", "", "e", b"", True), MESSAGE])
     await bus.close()

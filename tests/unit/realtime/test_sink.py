@@ -9,7 +9,7 @@ from rowcast.bus.memory import MemoryBus
 from rowcast.core.delivery import Owed
 from rowcast.core.errors import StoreUnavailableError
 from rowcast.core.telemetry import listening
-from rowcast.realtime.messages import Broadcast, unpack_broadcast
+from rowcast.realtime.messages import Broadcast, Malformed, unpack_broadcasts
 from rowcast.realtime.sink import RealtimeSink, event_broadcasts
 from tests.protocol.events import order_confirmed, order_updated
 
@@ -71,14 +71,30 @@ async def test_a_batch_keeps_its_order_on_the_bus() -> None:
     events = [order_confirmed("acme"), order_updated("acme", topic="orders:acme"), order_confirmed("globex")]
     await RealtimeSink(bus=bus).tell([(event, Owed("realtime", "*")) for event in events])
 
-    found = [unpack_broadcast(message) for message in heard]
-    assert [one.topic for one in found if isinstance(one, Broadcast)] == [
+    assert [one.topic for message in heard for one in told_in(message)] == [
         "tenant:acme",
         "tenant:acme:orders",
         "orders:acme",
         "tenant:globex",
         "tenant:globex:orders",
     ]
+
+
+async def test_an_event_travels_once_for_both_of_its_topics() -> None:
+    bus, heard = MemoryBus(), []
+    bus.subscribe("realtime", heard.append)
+    event = order_confirmed("acme")
+    await RealtimeSink(bus=bus).tell([(event, Owed("realtime", "*"))])
+
+    (message,) = heard
+    assert told_in(message) == tuple(event_broadcasts(event))
+    assert message.count(b'"eventType"') == 1
+
+
+def told_in(message: bytes) -> tuple[Broadcast, ...]:
+    found = unpack_broadcasts(message)
+    assert not isinstance(found, Malformed)
+    return found
 
 
 async def test_a_bus_that_is_away_does_not_hold_up_the_batch() -> None:

@@ -1,12 +1,13 @@
 """Frames between a server and its workers: whole however they are cut, and never believed when they are none."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rowcast.core.errors import RowcastError
 from rowcast.realtime.hub import SUBJECT
-from rowcast.realtime.messages import Broadcast, TopicKey, pack_broadcast
+from rowcast.realtime.messages import Broadcast, TopicKey, pack_broadcast, pack_broadcasts
 from rowcast.server.worker_frames import (
     Begin,
     Frame,
@@ -19,7 +20,7 @@ from rowcast.server.worker_frames import (
     Told,
     Wants,
     encode_frame,
-    topic_of,
+    topics_of,
 )
 
 FRAMES: list[Frame] = [
@@ -50,11 +51,18 @@ def test_what_is_no_frame_is_an_error(data: bytes) -> None:
 def test_a_broadcast_is_for_its_topic() -> None:
     broadcast = Broadcast("acme", True, "room", "said", b"{}", sender=7)
 
-    assert topic_of(SUBJECT, pack_broadcast(broadcast)) == broadcast.key
+    assert topics_of(SUBJECT, pack_broadcast(broadcast)) == (broadcast.key,)
+
+
+def test_a_broadcast_that_names_several_topics_is_for_each() -> None:
+    broadcast = Broadcast("acme", True, "room", "said", b"{}")
+    (message,) = pack_broadcasts([broadcast, msgspec.structs.replace(broadcast, topic="hall")])
+
+    assert topics_of(SUBJECT, message) == (("acme", True, "room"), ("acme", True, "hall"))
 
 
 @pytest.mark.parametrize(
     ("subject", "message"), [("delivery.due", b""), (SUBJECT, b""), (SUBJECT, b"\x91\xa1a"), (SUBJECT, b"1")]
 )
 def test_what_is_for_no_topic_is_for_everybody(subject: str, message: bytes) -> None:
-    assert topic_of(subject, message) is None
+    assert topics_of(subject, message) is None
