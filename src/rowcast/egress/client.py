@@ -1,4 +1,4 @@
-"""The one door out: posts over HTTP for every room, with the guard, the limits and the deadline applied to each."""
+"""The one door out: HTTP for every room, with the guard, the limits and the deadline applied to each request."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -24,7 +24,7 @@ _GRACE_S = 5.0
 
 
 class EgressClient:
-    """Posts. Made by `open_client`; at most `max_in_flight` requests at a time, a further one is answered `full`."""
+    """Posts, and gets. Made by `open_client`; at most `max_in_flight` at a time, one more is answered `full`."""
 
     def __init__(self, *, settings: EgressSettings, policy: Policy, resolver: Resolver, clock: Clock) -> None:
         """Make the wire; `open_client` starts and stops it."""
@@ -61,19 +61,11 @@ class EgressClient:
             headers: Beside those of the connection itself.
             timeout_s: The whole time from the look-up to the last byte; by default that of the settings.
         """
-        try:
-            target, lines = check_url(url, self._policy), header_lines(headers)
-        except InvalidInputError as error:
-            return _failed("blocked" if error.code == "egress.blocked" else "invalid", str(error))
-        if self._is_closed:
-            return _failed("closed", "this process is shutting down")
-        if self._in_flight >= self._settings.max_in_flight:
-            return _failed("full", f"{self._in_flight} requests are in flight")
-        self._in_flight += 1
-        try:
-            return await self._post(target, lines, body, timeout_s or self._settings.timeout_s)
-        finally:
-            self._in_flight -= 1
+        return await self._ask(url, body, headers=headers, timeout_s=timeout_s)
+
+    async def get(self, url: str, *, headers: Mapping[str, str], timeout_s: float | None = None) -> Answer:
+        """Get a document, once, with everything that holds for a post."""
+        return await self._ask(url, None, headers=headers, timeout_s=timeout_s)
 
     def start(self) -> None:
         """Start the wire's thread."""
@@ -86,7 +78,24 @@ class EgressClient:
         self._wire.stop()
         await asyncio.to_thread(self._wire.join, _STOP_S)
 
-    async def _post(self, target: Url, lines: list[str], body: bytes, timeout_s: float) -> Answer:
+    async def _ask(
+        self, url: str, body: bytes | None, *, headers: Mapping[str, str], timeout_s: float | None
+    ) -> Answer:
+        try:
+            target, lines = check_url(url, self._policy), header_lines(headers)
+        except InvalidInputError as error:
+            return _failed("blocked" if error.code == "egress.blocked" else "invalid", str(error))
+        if self._is_closed:
+            return _failed("closed", "this process is shutting down")
+        if self._in_flight >= self._settings.max_in_flight:
+            return _failed("full", f"{self._in_flight} requests are in flight")
+        self._in_flight += 1
+        try:
+            return await self._send(target, lines, body, timeout_s or self._settings.timeout_s)
+        finally:
+            self._in_flight -= 1
+
+    async def _send(self, target: Url, lines: list[str], body: bytes | None, timeout_s: float) -> Answer:
         started_s = self._clock.monotonic_s()
         addresses = await self._addresses(target, min(timeout_s, self._settings.connect_timeout_s))
         if isinstance(addresses, EgressFailure):

@@ -27,11 +27,11 @@ _KINDS: dict[int, FailureKind] = {
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One POST, ready to be sent: the addresses have been judged, the header lines checked."""
+    """One POST, or without a body one GET, ready to be sent: the addresses were judged, the header lines checked."""
 
     url: Url
     lines: list[str]
-    body: bytes
+    body: bytes | None
     addresses: tuple[str, ...]
     timeout_s: float
 
@@ -70,7 +70,7 @@ class Transfer:
         set_option = self.curl.setopt
         set_option(pycurl.URL, request.url.text)
         set_option(pycurl.HTTPHEADER, ["Expect:", "Accept-Encoding: identity", *request.lines])
-        set_option(pycurl.POSTFIELDS, request.body)
+        self._set_method(request.body)
         set_option(pycurl.TIMEOUT_MS, max(1, int(request.timeout_s * 1000)))
         set_option(pycurl.RESOLVE, _pins(request))
 
@@ -89,6 +89,13 @@ class Transfer:
         for opened in self._opened:
             opened.close()
         self._opened.clear()
+
+    def _set_method(self, body: bytes | None) -> None:
+        if body is None:
+            self.curl.setopt(pycurl.HTTPGET, 1)
+            return
+        self.curl.setopt(pycurl.POST, 1)
+        self.curl.setopt(pycurl.POSTFIELDS, body)
 
     def _set_fixed_options(self, ca_file: str) -> None:
         settings, set_option = self._settings, self.curl.setopt
@@ -149,7 +156,6 @@ def _pins(request: Request) -> list[str]:
 
 
 _FIXED: dict[int, Any] = {
-    pycurl.POST: 1,
     pycurl.NOSIGNAL: 1,
     pycurl.FOLLOWLOCATION: 0,
     pycurl.PROXY: "",

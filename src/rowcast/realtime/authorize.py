@@ -17,13 +17,13 @@ import msgspec
 from rowcast.core.codec import encode_json
 from rowcast.core.errors import ConfigError
 from rowcast.core.ids import TENANT_ID_PATTERN
+from rowcast.realtime.key_set import PUBLIC_ALGORITHMS, SECRET_ALGORITHMS, FixedKeys, KeySource
 from rowcast.realtime.tenancy import Tenancy, Visit, named_tenant
 
 DEFAULT_TENANT = "default"
 TOKEN_LIMIT_BYTES = 8192
 SECRET_LEAST_BYTES = 32
 SERVICE_ROLE = "service_role"
-_ALGORITHMS = ("HS256", "HS384", "HS512")
 _LATEST_EXP = 10**12
 _SKEW_S = 30
 _KEPT_TOKENS = 1024
@@ -111,14 +111,25 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Authorizer:
-    """Checks tokens against one secret."""
+    """Checks tokens against one secret, and against keys where there are some."""
 
-    __slots__ = ("_kept", "_key", "_tenant_path", "tenancy")
+    __slots__ = ("_kept", "_kept_under", "_key", "_keys", "_tenant_path", "tenancy")
 
-    def __init__(self, *, secret: str, tenant_claim: str = "tenant_id", tenancy: Tenancy | None = None) -> None:
-        """Take the HMAC secret, the claim that names the tenant, and who else may name it.
+    def __init__(
+        self,
+        *,
+        secret: str,
+        tenant_claim: str = "tenant_id",
+        tenancy: Tenancy | None = None,
+        keys: KeySource | None = None,
+    ) -> None:
+        """Take what checks tokens, and what says their tenants.
 
-        Dots in the claim reach inside (`app_metadata.tenant_id`).
+        Args:
+            secret: For HMAC.
+            tenant_claim: The claim that names the tenant; dots reach inside (`app_metadata.tenant_id`).
+            tenancy: Who else may name it.
+            keys: For everything but HMAC, and for what names one of its secrets.
 
         Raises:
             ConfigError: `config.jwt_secret`, when the secret is shorter than 32 bytes.
@@ -126,10 +137,16 @@ class Authorizer:
         self._key = _checked_secret(secret)
         self._tenant_path = (tenant_claim,) if "." not in tenant_claim else (tenant_claim, *tenant_claim.split("."))
         self.tenancy = tenancy or Tenancy()
+        self._keys: KeySource = keys or FixedKeys()
+        self._kept_under = self._keys.current
         self._kept: OrderedDict[str, Claims] = OrderedDict()
 
     def check(self, token: str, *, now: datetime) -> Claims | Refusal:
         """Give the claims of a token, or why it is refused."""
+        if self._keys.current is not self._kept_under:
+            # A key that was withdrawn must not live on in what it has signed.
+            self._kept.clear()
+            self._kept_under = self._keys.current
         kept = self._kept.get(token)
         claims = kept or self._read(token, now.timestamp())
         if isinstance(claims, Refusal):
@@ -171,18 +188,32 @@ class Authorizer:
         header = _unverified_header(token)
         if header is None or str(header.get("typ", "jwt")).lower() not in _KINDS:
             return _malformed()
-        if header.get("alg") not in _ALGORITHMS:
+        algorithm, key = header.get("alg"), self._key_for(header)
+        if key is None or not isinstance(algorithm, str):
             return _no_signer(header.get("kid"))
         try:
-            payload = jwt.api_jws.PyJWS(algorithms=list(_ALGORITHMS)).decode(
-                token, self._key, algorithms=[header["alg"]]
-            )
+            payload = jwt.api_jws.PyJWS(algorithms=[algorithm]).decode(token, key, algorithms=[algorithm])
         except jwt.InvalidSignatureError:
             return Refusal("signature", _WRONG_SIGNATURE)
         except (jwt.PyJWTError, ValueError, RecursionError):
             return _malformed()
         found = self._claims(_strict_object(payload), now_s)
         return found if isinstance(found, Refusal) else msgspec.structs.replace(found, document=payload)
+
+    def _key_for(self, header: Mapping[str, Any]) -> Any:
+        """Give what checks a token, by its algorithm and the name of its key; the rest is not looked at."""
+        algorithm, kid = header.get("alg"), header.get("kid")
+        if not isinstance(algorithm, str) or not isinstance(kid, str | None):
+            return None
+        if algorithm in SECRET_ALGORITHMS:
+            own = self._keys.current.find(algorithm, kid) if kid is not None else None
+            return self._key if own is None else own.material
+        if algorithm not in PUBLIC_ALGORITHMS:
+            return None
+        found = self._keys.current.find(algorithm, kid)
+        if found is None and kid is not None:
+            self._keys.miss()
+        return None if found is None else found.material
 
     def _claims(self, found: dict[str, Any] | None, now_s: float) -> Claims | Refusal:
         if found is None or not _are_times_right(found, now_s):

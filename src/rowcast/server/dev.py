@@ -39,7 +39,7 @@ from rowcast.server.routes_dev import LiveConfig, dev_routes
 from rowcast.server.sample_shop import TENANT_ID, pack, prepare_shop, run_shop
 from rowcast.server.serve import Server
 from rowcast.server.settings import Loaded, Settings
-from rowcast.server.tokens import make_authorizer
+from rowcast.server.tokens import open_tokens
 from rowcast.server.watches import declared_watches, install_present_watches
 from rowcast.store.migrate import migrate_database
 from rowcast.webhooks.catcher import Catcher
@@ -94,18 +94,22 @@ async def _serve(
     health = Health(clock=SystemClock())
     catcher = Catcher(clock=SystemClock(), secrets=(keys.webhook_secret,))
     shown = dev_routes(config=_live_config(instance), catcher=catcher, history=History(database=app.database))
-    authorizer = make_authorizer(app.settings.auth, secret=DEVELOPMENT_JWT_SECRET)
-    routes = (*api_routes(app, health=health, metrics=metrics), *user_routes(app, authorizer=authorizer), shown)
-    routes = (*routes, *await _shim_routes(app, authorizer))
-    server = Server(app, health=health, listener=listener, authorizer=authorizer, routes=routes, is_welcome=is_local)
-    duties = [health_watch(app, health=health, metrics=metrics).run]
-    if options.is_sampled and options.is_moving:
-        duties.append(lambda: run_shop(app.database, noise=random.random))
-    try:
-        await server.run(duties=duties, ready=lambda: _announce(app, instance, options, listener))
-    finally:
-        remove_instance(options.folder)
-        print("\nStopped. The data stay in", instance.data_folder, flush=True)
+    settings = app.settings
+    async with open_tokens(settings, secret=DEVELOPMENT_JWT_SECRET, clock=app.clock, health=health) as tokens:
+        authorizer = tokens.authorizer
+        routes = (*api_routes(app, health=health, metrics=metrics), *user_routes(app, authorizer=authorizer), shown)
+        routes = (*routes, *await _shim_routes(app, authorizer))
+        server = Server(
+            app, health=health, listener=listener, authorizer=authorizer, routes=routes, is_welcome=is_local
+        )
+        duties = [health_watch(app, health=health, metrics=metrics).run, *tokens.duties]
+        if options.is_sampled and options.is_moving:
+            duties.append(lambda: run_shop(app.database, noise=random.random))
+        try:
+            await server.run(duties=duties, ready=lambda: _announce(app, instance, options, listener))
+        finally:
+            remove_instance(options.folder)
+            print("\nStopped. The data stay in", instance.data_folder, flush=True)
 
 
 async def _shim_routes(app: App, authorizer: Authorizer) -> Sequence[Routes]:

@@ -2,22 +2,22 @@
 
 import asyncio
 import random
-from contextlib import ExitStack
+import socket
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 
 from rowcast.core.clock import SystemClock
 from rowcast.core.errors import ConfigError, StoreUnavailableError
 from rowcast.core.telemetry import tell
 from rowcast.observe.health import Health
 from rowcast.observe.metrics import Metrics
-from rowcast.realtime.authorize import Authorizer
-from rowcast.server.app import open_app
+from rowcast.server.app import App, open_app
 from rowcast.server.dev_folder import DEVELOPMENT_JWT_SECRET
 from rowcast.server.parts import api_routes, health_watch, own_routes, told, user_routes
 from rowcast.server.plugins import load_packs
 from rowcast.server.ports import bind, reserve
 from rowcast.server.serve import Server
 from rowcast.server.settings import Settings
-from rowcast.server.tokens import make_authorizer
+from rowcast.server.tokens import Tokens, open_tokens
 from rowcast.server.worker_exchange import WorkerExchange
 from rowcast.server.workers import Vital, Workers, with_roles
 from rowcast.store.migrate import migrate_database, plan_migrations
@@ -43,20 +43,29 @@ async def run_production(settings: Settings, *, is_migrated: bool = False) -> No
     url = required_url(settings)
     packs = load_packs(settings.packs)
     health, metrics = Health(clock=SystemClock()), Metrics()
-    is_gateway = "gateway" in settings.server.roles
-    authorizer = required_authorizer(settings) if is_gateway else None
-    with ExitStack() as stack:
+    async with AsyncExitStack() as stack:
+        tokens = None
+        if "gateway" in settings.server.roles:
+            tokens = await stack.enter_async_context(required_tokens(settings, health=health))
         # Also without a gateway: whoever starts processes asks each of them whether it is ready.
         listener = stack.enter_context(bind(settings.server.host, settings.server.port, is_next_allowed=False))
         stack.enter_context(told(settings, metrics))
         await _await_schema(url, is_migrated=is_migrated, patience_s=settings.database.start_timeout_s)
-        async with open_app(settings, database_url=url, packs=packs) as app:
-            served = api_routes if is_gateway else own_routes
-            routes = served(app, health=health, metrics=metrics)
-            if authorizer is not None:
-                routes = (*routes, *user_routes(app, authorizer=authorizer))
-            server = Server(app, health=health, listener=listener, authorizer=authorizer, routes=routes)
-            await server.run(duties=[health_watch(app, health=health, metrics=metrics).run])
+        app = await stack.enter_async_context(open_app(settings, database_url=url, packs=packs))
+        await _serve(app, listener, tokens, health=health, metrics=metrics)
+
+
+async def _serve(app: App, listener: socket.socket, tokens: Tokens | None, *, health: Health, metrics: Metrics) -> None:
+    duties = [health_watch(app, health=health, metrics=metrics).run]
+    if tokens is None:
+        routes = own_routes(app, health=health, metrics=metrics)
+        server = Server(app, health=health, listener=listener, authorizer=None, routes=routes)
+        await server.run(duties=duties)
+        return
+    api = api_routes(app, health=health, metrics=metrics)
+    routes = (*api, *user_routes(app, authorizer=tokens.authorizer))
+    server = Server(app, health=health, listener=listener, authorizer=tokens.authorizer, routes=routes)
+    await server.run(duties=[*duties, *tokens.duties])
 
 
 def refuse_shim(settings: Settings) -> None:
@@ -76,8 +85,9 @@ def refuse_shim(settings: Settings) -> None:
 async def _run_with_workers(settings: Settings, *, is_migrated: bool) -> None:
     """Serve with several gateway processes; this one relays, delivers, and passes the bus on."""
     url, packs = required_url(settings), load_packs(settings.packs)
-    required_authorizer(settings)  # refused here, once, and not by each worker again and again
     health, metrics, clock = Health(clock=SystemClock()), Metrics(), SystemClock()
+    async with required_tokens(settings, health=health):
+        pass  # refused here, once, and not by each worker again and again
     with ExitStack() as stack:
         reserved = stack.enter_context(reserve(settings.server.host, settings.server.port))
         stack.enter_context(told(settings, metrics))
@@ -110,11 +120,12 @@ def required_url(settings: Settings) -> str:
     return settings.database.url.get_secret_value()
 
 
-def required_authorizer(settings: Settings) -> Authorizer:
-    """Give what checks tokens.
+def required_tokens(settings: Settings, *, health: Health) -> AbstractAsyncContextManager[Tokens]:
+    """Give what checks tokens, for the time of a block.
 
     Raises:
-        ConfigError: `config.jwt_secret`, when the secret is missing, short, or the public one of development.
+        ConfigError: `config.jwks`, or `config.jwt_secret` when the secret is missing, short, or the public one of
+            development.
     """
     secret = settings.auth.jwt_secret
     if secret is None:
@@ -129,7 +140,7 @@ def required_authorizer(settings: Settings) -> Authorizer:
             "such as 'openssl rand -base64 48' gives.",
             code="config.jwt_secret",
         )
-    return make_authorizer(settings.auth, secret=secret.get_secret_value())
+    return open_tokens(settings, secret=secret.get_secret_value(), clock=SystemClock(), health=health)
 
 
 async def _await_schema(url: str, *, is_migrated: bool, patience_s: float) -> None:

@@ -78,6 +78,13 @@ class AuthSettings(_Section):
     jwt_secret: SecretStr | None = Field(
         default=None, description="HS256 secret of the tokens that browsers bring, 32 bytes or more"
     )
+    jwks: SecretStr | None = Field(
+        default=None, description="keys of tokens signed by RS, PS, ES or EdDSA: a JWKS, its file, or its https URL"
+    )
+    jwks_life_s: float = Field(default=600.0, ge=1, le=86_400, description="how often keys at a URL are fetched again")
+    jwks_pause_s: float = Field(
+        default=30.0, ge=0.1, le=3600, description="the least time between two fetches, whatever keys tokens name"
+    )
     tenant_claim: str = Field(default="tenant_id", description="the claim that names the tenant")
     tenant_from: tuple[Literal["claim", "header", "path", "host"], ...] = Field(
         default=("claim",),

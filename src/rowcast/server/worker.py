@@ -16,7 +16,7 @@ from rowcast.server.output import ExitCode, exit_code, print_refusal
 from rowcast.server.parts import api_routes, told, user_routes
 from rowcast.server.plugins import load_packs
 from rowcast.server.ports import bind
-from rowcast.server.production import required_authorizer, required_url
+from rowcast.server.production import required_tokens, required_url
 from rowcast.server.serve import Server
 from rowcast.server.settings import Settings
 from rowcast.server.worker_bus import WorkerBus
@@ -56,19 +56,23 @@ class Worker:
             await self._serve(settings, listener)
 
     async def _serve(self, settings: Settings, listener: socket.socket) -> None:
-        authorizer, packs = required_authorizer(settings), load_packs(settings.packs)
-        async with open_app(settings, database_url=required_url(settings), packs=packs, bus=self._bus) as app:
+        url, packs = required_url(settings), load_packs(settings.packs)
+        async with (
+            required_tokens(settings, health=self._health) as tokens,
+            open_app(settings, database_url=url, packs=packs, bus=self._bus) as app,
+        ):
             if app.hub is not None:
                 app.hub.on_topic = self._bus.want
             own = api_routes(app, health=self._health, metrics=self._metrics)
-            routes = (*own, *user_routes(app, authorizer=authorizer))
-            server = Server(app, health=self._health, listener=listener, authorizer=authorizer, routes=routes)
+            routes = (*own, *user_routes(app, authorizer=tokens.authorizer))
+            server = Server(app, health=self._health, listener=listener, authorizer=tokens.authorizer, routes=routes)
 
             async def end_with_the_server() -> None:
                 await self._is_lost.wait()
                 server.stop()
 
-            await server.run(duties=[self._report, end_with_the_server], ready=self._say_ready)
+            duties = [self._report, end_with_the_server, *tokens.duties]
+            await server.run(duties=duties, ready=self._say_ready)
 
     async def _say_ready(self) -> None:
         self._bus.send(Ready())

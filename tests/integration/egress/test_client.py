@@ -52,6 +52,28 @@ async def test_post_sends_exactly_the_request_and_nothing_personal(
     )
 
 
+async def test_gets_and_posts_on_one_connection_are_each_what_they_are(open_to: Any) -> None:
+    seen: list[tuple[bytes, bytes]] = []
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(4):
+            seen.append(await read_request(reader))
+            writer.write(answer("200 OK", b"yes"))
+
+    async with receiving(respond) as port, open_to(("127.0.0.1", port)) as client:
+        for _ in range(2):
+            reply = await client.get(f"http://127.0.0.1:{port}/keys", headers={"accept": "application/json"})
+            assert (reply.status, reply.body) == (200, b"yes")
+            assert (await post(client, port)).status == 200
+
+    assert [(head.split(b" HTTP")[0], body) for head, body in seen] == [
+        (b"GET /keys", b""),
+        (b"POST /", b'{"a":1}'),
+    ] * 2
+    assert b"content-length" not in seen[2][0].lower()
+    assert b"accept: application/json" in seen[2][0]
+
+
 async def test_connection_is_kept_for_the_next_request(open_to: Any) -> None:
     connections: list[int] = []
 

@@ -18,7 +18,7 @@ from rowcast.server.parts import api_routes, health_watch, user_routes
 from rowcast.server.ports import bind
 from rowcast.server.serve import Server
 from rowcast.server.settings import Settings, load_settings
-from rowcast.server.tokens import make_authorizer
+from rowcast.server.tokens import open_tokens
 
 JWT_SECRET = "a secret of these tests, 32 bytes or more"
 PROBLEM = "application/problem+json"
@@ -62,13 +62,15 @@ async def running(
     """Run a server for the time of a block; leaving the block stops it as a signal would."""
     settings = settings_for(dsn, roles, **more)
     health, metrics = Health(clock=SystemClock()), Metrics()
-    async with open_app(settings, database_url=dsn, packs=packs) as app:
+    async with (
+        open_tokens(settings, secret=JWT_SECRET, clock=SystemClock(), health=health) as tokens,
+        open_app(settings, database_url=dsn, packs=packs) as app,
+    ):
         with bind("127.0.0.1", 0, is_next_allowed=False) as listener:
-            port = listener.getsockname()[1]
-            authorizer = make_authorizer(settings.auth, secret=JWT_SECRET)
+            port, authorizer = listener.getsockname()[1], tokens.authorizer
             routes = (*api_routes(app, health=health, metrics=metrics), *user_routes(app, authorizer=authorizer))
             server = Server(app, health=health, listener=listener, authorizer=authorizer, routes=routes)
-            duties = [health_watch(app, health=health, metrics=metrics).run]
+            duties = [health_watch(app, health=health, metrics=metrics).run, *tokens.duties]
             async with asyncio.TaskGroup() as group:
                 task = await _started(group, server, duties)
                 async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20.0) as client:

@@ -11,10 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
+from rowcast.core.clock import SystemClock
 from rowcast.core.errors import ConfigError
+from rowcast.observe.health import Health
 from rowcast.server.dev_folder import DEVELOPMENT_JWT_SECRET
 from rowcast.server.embedded import EmbeddedPostgres
-from rowcast.server.production import required_authorizer, required_url
+from rowcast.server.production import required_tokens, required_url
 from rowcast.server.settings import load_settings
 from rowcast.store.migrate import migrate_database
 from rowcast.testing.cluster import Cluster
@@ -191,6 +193,6 @@ def test_what_is_required_is_given_back() -> None:
     ).settings
 
     assert required_url(settings) == "postgresql://h/d"
-    assert required_authorizer(settings) is not None
+    assert required_tokens(settings, health=Health(clock=SystemClock())) is not None
     with pytest.raises(ConfigError):
         required_url(load_settings(environment={}).settings)
