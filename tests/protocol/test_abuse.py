@@ -161,7 +161,7 @@ async def test_the_hundred_and_first_channel_is_refused() -> None:
 async def test_joining_twice_closes_the_old_channel_with_its_own_join_ref() -> None:
     async with serving() as server, raw_socket(server.port, token()) as client:
         await client.join("r", ref="1")
-        await client.say("2", "2", "realtime:r", "phx_join", {})
+        await client.say("2", "2", "realtime:r", "phx_join", {"config": {}})
 
         assert await client.hear() == ["1", "1", "realtime:r", "phx_close", {}]
         assert (await client.hear())[4]["status"] == "ok"
@@ -170,7 +170,7 @@ async def test_joining_twice_closes_the_old_channel_with_its_own_join_ref() -> N
 async def test_a_late_leave_of_an_earlier_join_does_not_close_the_new_one() -> None:
     async with serving() as server, raw_socket(server.port, token()) as client:
         await client.join("r", ref="1")
-        await client.say("2", "2", "realtime:r", "phx_join", {})
+        await client.say("2", "2", "realtime:r", "phx_join", {"config": {}})
         await client.hear()
         await client.hear()
         await client.say("1", "3", "realtime:r", "phx_leave", {})

@@ -104,7 +104,7 @@ async def test_a_key_that_stands_twice_and_the_names_of_prototypes_are_only_word
 )
 async def test_a_topic_of_any_size_or_script_has_a_defined_answer(topic: str) -> None:
     async with serving() as server, raw_socket(server.port, token()) as client:
-        await client.say("1", "1", topic, "phx_join", {})
+        await client.say("1", "1", topic, "phx_join", {"config": {}})
         answer = await client.hear()
 
         assert answer[3] == "phx_reply"
@@ -140,7 +140,7 @@ async def test_a_thousand_joins_at_once_are_answered_each_and_others_are_served_
         raw_socket(server.port, token()) as storm,
         raw_socket(server.port, token()) as other,
     ):
-        joins = [["1", str(number), f"realtime:{number}", "phx_join", {}] for number in range(1000)]
+        joins = [["1", str(number), f"realtime:{number}", "phx_join", {"config": {}}] for number in range(1000)]
         await storm.write(b"".join(frame(TEXT, json.dumps(join).encode()) for join in joins))
         await other.heartbeat()
         answers = [await storm.hear() for _ in range(1000)]
@@ -157,7 +157,7 @@ async def test_a_storm_of_joins_over_the_limit_ends_the_socket_that_makes_it_and
         raw_socket(server.port, token()) as storm,
     ):
         await other.join("r")
-        joins = [["1", str(number), f"realtime:{number}", "phx_join", {}] for number in range(60)]
+        joins = [["1", str(number), f"realtime:{number}", "phx_join", {"config": {}}] for number in range(60)]
         await storm.write(b"".join(frame(TEXT, json.dumps(join).encode()) for join in joins))
 
         assert await storm.close_code() == 1001
@@ -285,7 +285,7 @@ MESSAGES: list[tuple[str, str | None, str, str, Any]] = [
     ("1", "4", "realtime:q", "broadcast", PUSH),
     ("1", "5", "realtime:r", "access_token", {"access_token": "junk"}),
     ("1", "6", "realtime:r", "phx_leave", {}),
-    ("2", "7", "realtime:", "phx_join", {}),
+    ("2", "7", "realtime:", "phx_join", {"config": {}}),
     ("3", None, "phoenix", "heartbeat", {}),
 ]
 
