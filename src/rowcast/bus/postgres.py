@@ -35,13 +35,18 @@ _SUBJECT_LOCKS = 1 << 30
 
 
 class PostgresBusSettings(msgspec.Struct, frozen=True):
-    """Bounds. `queued_bytes` waits while the database is away; what comes on top is refused."""
+    """Bounds. `queued_bytes` waits while the database is away; what comes on top is refused.
+
+    A node that is alone asks only every `alone_s` whether it still is: each question costs the database more than a
+    broadcast costs us.
+    """
 
     timeout_s: float = 5.0
     heartbeat_s: float = 10.0
     queued_bytes: int = 16 * 1024 * 1024
     inbox_packets: int = 10_000
     packets_per_send: int = 256
+    alone_s: float = 0.005
     reconnect: RetryPolicy = RetryPolicy(base_s=0.1, cap_s=1.0, jitter=0.3)
 
 
@@ -81,7 +86,7 @@ class PostgresBus:
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
         self._is_connected = False
-        self._is_lost = False
+        self._is_lost = self._is_alone = False
         self._kept = KeptConnection(
             connect=self._try_connect,
             use=self._serve_until_lost,
@@ -107,6 +112,7 @@ class PostgresBus:
         """Hand messages to this process at once, then to the other nodes.
 
         Waits until the database has them, a few seconds at most; while it is away they are kept, up to the bound.
+        Where nobody else has listened of late it does not wait: nobody misses anything.
 
         Raises:
             StoreUnavailableError: The bound is reached or the bus is closed; only this process was told.
@@ -115,7 +121,7 @@ class PostgresBus:
         if not messages:
             return
         last = self._queue(subject, messages)
-        if self._is_connected:
+        if self._is_connected and not self._is_alone:
             await self._wait_for(last)
 
     def subscribe(self, subject: str, subscriber: Subscriber) -> Callable[[], None]:
@@ -203,6 +209,8 @@ class PostgresBus:
             await connection.close()
 
     async def _serve(self, connection: Connection) -> None:
+        if self._is_alone and self._unsent:
+            await asyncio.sleep(self._settings.alone_s)
         await self._send(connection)
         while self._inbox:
             await self._fetch_and_tell(connection, self._inbox[0])
@@ -224,6 +232,7 @@ class PostgresBus:
         # Asked after the packets were published: who begins to listen later cannot have missed them.
         row = await connection.fetch_one(load_queries(_ROOM)["heard"], lock_class=_LOCK_CLASS)
         heard = frozenset(row["locks"]) if row else frozenset()
+        self._is_alone = not heard
         if heard:
             waiting = min(waiting, self._settings.packets_per_send)
             await self._notify(connection, seal, self._numbered(waiting, heard))
@@ -293,7 +302,7 @@ class PostgresBus:
             self._lose()
 
     def _lose(self) -> None:
-        self._is_lost, self._is_connected = True, False
+        self._is_lost, self._is_connected, self._is_alone = True, False, False
         self._wake.set()
         self._settle()
 

@@ -93,7 +93,7 @@ class Hub:
         """Told when a topic is joined by the first here and left by the last: who passes messages on asks for it."""
         self._connections: dict[Connected, int] = {}
         self._outgoing: deque[tuple[str, bytes]] = deque()
-        self._wake = asyncio.Event()
+        self._on_the_way = 0
         self._is_empty = asyncio.Event()
         self._is_empty.set()
         # The high half tells the nodes apart; 63 bits fit every integer on the way.
@@ -124,7 +124,6 @@ class Hub:
         self._is_open = True
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
-        self._keep(self._group.create_task(self._publish_outgoing(), name="realtime:publish"))
         self._timer = loop.call_later(_TICK_S, self._tick)
         self.presences.open()
 
@@ -136,7 +135,9 @@ class Hub:
         await self._close_connections(reason, code)
         self._timer.cancel()
         self.presences.close()
-        await self._publish_batch()
+        for subject, messages in self._take_outgoing().items():
+            self._on_the_way += len(messages)
+            await self._publish_to(subject, messages)
         for unsubscribe in self._unsubscribes:
             unsubscribe()
         for task in tuple(self._tasks):
@@ -297,23 +298,28 @@ class Hub:
             self._fan_out.add(found, broadcast)
 
     def _enqueue(self, subject: str, message: bytes) -> bool:
-        if len(self._outgoing) >= self._limits.outgoing:
+        if len(self._outgoing) + self._on_the_way >= self._limits.outgoing:
             return False
+        if not self._outgoing:
+            # What comes in the same turn of the loop goes together.
+            asyncio.get_running_loop().call_soon(self._begin_to_publish)
         self._outgoing.append((subject, message))
-        self._wake.set()
         return True
 
-    async def _publish_outgoing(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            await self._publish_batch()
+    def _begin_to_publish(self) -> None:
+        """Hand on what waits. This node is told at once and in order, though the way to others may take longer."""
+        if not self._is_open:
+            return
+        for subject, messages in self._take_outgoing().items():
+            self._on_the_way += len(messages)
+            self._keep(self._group.create_task(self._publish_to(subject, messages), name="realtime:publish"))
 
-    async def _publish_batch(self) -> None:
-        batch = list(self._outgoing)
+    def _take_outgoing(self) -> dict[str, list[bytes]]:
+        found: dict[str, list[bytes]] = {}
+        for subject, message in self._outgoing:
+            found.setdefault(subject, []).append(message)
         self._outgoing.clear()
-        for subject in dict.fromkeys(subject for subject, _ in batch):
-            await self._publish_to(subject, [message for one, message in batch if one == subject])
+        return found
 
     async def _publish_to(self, subject: str, messages: list[bytes]) -> None:
         try:
@@ -323,6 +329,8 @@ class Hub:
             tell("realtime.bus_failed", messages=len(messages))
         except Exception as error:  # noqa: BLE001 - task boundary: one bad batch must not silence the node
             tell("realtime.bus_crashed", error=type(error).__name__)
+        finally:
+            self._on_the_way -= len(messages)
 
     def _tick(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_TICK_S, self._tick)

@@ -6,6 +6,7 @@ from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
 from rowcast.bus.postgres import PostgresBus, PostgresBusSettings
@@ -173,6 +174,19 @@ async def test_a_node_that_is_alone_troubles_the_database_with_nothing(dsn: str,
     assert len(overheard) == 1
     assert stored is not None
     assert stored["n"] == 0
+
+
+async def test_a_node_that_is_alone_asks_now_and_then_and_makes_nobody_wait(dsn: str) -> None:
+    heard: list[bytes] = []
+    settings = msgspec.structs.replace(QUICK, alone_s=3600.0)
+    async with opened(make_bus(dsn, b"h", settings)) as here:
+        here.subscribe("realtime", heard.append)
+        await here.publish("realtime", [b"first"])
+        async with asyncio.timeout(10):
+            await here.publish("realtime", [b"second"])
+            await here.publish("realtime", [b"third"])
+
+        assert heard == [b"first", b"second", b"third"]
 
 
 async def test_long_messages_are_cleaned_up_after_a_minute(dsn: str, database: Database) -> None:

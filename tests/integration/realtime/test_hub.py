@@ -2,15 +2,17 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import pytest
 
+from rowcast.bus.memory import MemoryBus
 from rowcast.bus.postgres import PostgresBus
 from rowcast.core.delivery import Owed
 from rowcast.realtime.authorize import Claims
 from rowcast.realtime.effects import MayWrite
-from rowcast.realtime.hub import HubLimits
+from rowcast.realtime.hub import SUBJECT, HubLimits
 from rowcast.realtime.messages import Broadcast, pack_broadcast
 from rowcast.realtime.sink import RealtimeSink
 from tests.protocol.events import order_confirmed
@@ -139,3 +141,28 @@ async def test_presences_of_two_nodes_meet_over_the_database_too(dsn: str) -> No
                 message = await clients[1].hear()
 
         assert message[4]["joins"]["u0"]["metas"][0]["a"] == 1
+
+
+class SlowBus(MemoryBus):
+    """Tells this process of broadcasts at once, and takes for ever to tell the others."""
+
+    async def publish(self, subject: str, messages: Sequence[bytes]) -> None:
+        await super().publish(subject, messages)
+        if subject == SUBJECT:
+            await asyncio.Event().wait()
+
+
+async def test_sockets_here_hear_a_broadcast_while_an_earlier_one_is_on_its_way_to_others() -> None:
+    async with (
+        serving(bus=SlowBus(), hub_limits=HubLimits(outgoing=3, bus_timeout_s=60, close_s=0.2)) as server,
+        raw_socket(server.port, token()) as client,
+    ):
+        await client.join("r", broadcast={"self": True, "ack": True})
+        for number in range(3):
+            await client.say("1", str(number), "realtime:r", "broadcast", {"type": "broadcast", "event": "e"})
+        heard = [await client.hear() for _ in range(6)]
+        await client.say("1", "too much", "realtime:r", "broadcast", {"type": "broadcast", "event": "e"})
+        refused = await client.hear()
+
+        assert sorted(message[3] for message in heard) == ["broadcast"] * 3 + ["phx_reply"] * 3
+        assert (refused[1], refused[4]["status"]) == ("too much", "error")
