@@ -47,6 +47,7 @@ from rowcast.realtime.row_policies import PolicyLimits
 from rowcast.realtime.sink import RealtimeSink
 from rowcast.realtime.subscriptions import DeclaredChannel
 from rowcast.realtime.subscriptions_policy import DeclaredChannelPolicy
+from rowcast.realtime.transport_sink import TransportSink
 from rowcast.router.router import Router
 from rowcast.router.rule import built_in_rules
 from rowcast.server.channel_policies import channel_policies
@@ -58,6 +59,8 @@ from rowcast.server.recovery import channel_log
 from rowcast.server.row_changes import ChangesPlan, row_changes
 from rowcast.server.settings import Settings
 from rowcast.server.socket_limits import hub_limits, tenant_limits, worker_share
+from rowcast.server.transports import LIMITS as TRANSPORT_LIMITS
+from rowcast.server.transports import transport_rules, transport_sinks
 from rowcast.store.pool import Database, PoolSettings, open_database
 from rowcast.webhooks.sink import WebhookSink
 from rowcast.webhooks.table import EndpointTable
@@ -139,7 +142,7 @@ class _Build:
         policy = egress_policy(self.settings)
         endpoints = EndpointTable(database=self.database, policy=policy, clock=self.clock)
         sinks = await self._sinks(stack, endpoints, policy, options["tasks"])
-        rules = (*built_in_rules(), *options["rules"])
+        rules = (*built_in_rules(), *transport_rules(self.settings.ably), *options["rules"])
         router = Router(rules=rules, sinks=sinks, live_sinks=(RealtimeSink(bus=self.bus),))
         ledger = Ledger(database=self.database, worker=worker_name())
         roles = self.settings.server.roles
@@ -173,7 +176,8 @@ class _Build:
         client = await stack.enter_async_context(open_client(clock=self.clock, policy=policy, settings=egress))
         executor = stack.enter_context(ThreadPoolExecutor(_JOB_THREADS, thread_name_prefix="rowcast-job"))
         webhooks = WebhookSink(table=endpoints, client=client, clock=self.clock)
-        return webhooks, JobSink(tasks=tasks, executor=executor)
+        others = transport_sinks(self.settings.ably, client=client)
+        return webhooks, JobSink(tasks=tasks, executor=executor), *others
 
     def _relay(self, router: Router, feed: Feed) -> Relay:
         policy = RetryPolicy(max_attempts=self.settings.relay.max_attempts, base_s=1.0, cap_s=3600.0)
@@ -284,7 +288,8 @@ def sink_options(settings: Settings, sink: Sink) -> SinkOptions:
     if isinstance(sink, JobSink):
         timeout_s = max(delivery.timeout_s, sink.longest_timeout_s)
         return SinkOptions(concurrency=delivery.concurrency, timeout_s=timeout_s, lease_s=delivery.lease_s)
-    limits = Limits(rate_per_minute=settings.webhooks.rate_per_minute, burst=settings.webhooks.rate_per_minute)
+    rate = settings.webhooks.rate_per_minute
+    limits = TRANSPORT_LIMITS if isinstance(sink, TransportSink) else Limits(rate_per_minute=rate, burst=rate)
     return SinkOptions(
         concurrency=delivery.concurrency,
         timeout_s=delivery.timeout_s,

@@ -21,6 +21,8 @@ _OTHER_NAMES = frozenset(
 """.split()
 )
 
+_LISTS = ("packs", "webhooks.allow_private", "server.roles", "auth.tenant_from", "ably.events", "ably.origins")
+
 Origin = Literal["default", "file", "environment", "flag"]
 
 
@@ -169,6 +171,9 @@ class DeliverySettings(_Section):
 _Address = Annotated[str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:]+\]|[^\s:/@]+):[0-9]{1,5}$")]
 
 
+_Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@?#]+$")]
+
+
 class WebhookSettings(_Section):
     """How webhooks leave."""
 
@@ -178,6 +183,16 @@ class WebhookSettings(_Section):
         default=(), description="host:port pairs inside the network that may be reached all the same"
     )
     rate_per_minute: int = Field(default=100, ge=1, description="posts a minute to one endpoint")
+
+
+class AblySettings(_Section):
+    """Committed events told on Ably's channels too. Without `key`, none are."""
+
+    key: SecretStr | None = Field(default=None, description="Ably key, app.id:secret; with it events go there too")
+    events: tuple[str, ...] = Field(default=("*",), min_length=1, description="types or patterns of those events")
+    origins: tuple[_Origin, ...] = Field(default=(), description="where to post, in order, instead of Ably's own hosts")
+    message_limit_kb: int = Field(default=64, ge=1, le=1024, description="size of one message, as your plan says")
+    timeout_s: float = Field(default=5.0, gt=0, le=60, description="bound of one post to one host")
 
 
 class RetentionSettings(_Section):
@@ -217,6 +232,7 @@ class Settings(_Section):
     relay: RelaySettings = RelaySettings()
     delivery: DeliverySettings = DeliverySettings()
     webhooks: WebhookSettings = WebhookSettings()
+    ably: AblySettings = AblySettings()
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
     packs: tuple[str, ...] = Field(default=(), description="packs to load besides the installed ones, as module:name")
@@ -347,7 +363,7 @@ def _read_secret(variable: str, path: str) -> str:
 
 def _listed(name: str, text: str) -> object:
     """Lists come as comma-separated text: `ROWCAST_PACKS=shop.events:pack,other:pack`."""
-    if name in ("packs", "webhooks.allow_private", "server.roles", "auth.tenant_from"):
+    if name in _LISTS:
         return tuple(item.strip() for item in text.split(",") if item.strip())
     return text
 

@@ -27,18 +27,19 @@ from rowcast.vendors.ably_messages import (
 Pause = Callable[[float], Awaitable[None]]
 
 _PART_EVERY_S = 1.0
-_HOSTS = (
+ORIGINS = (
     "https://main.realtime.ably.net",
     "https://main.a.fallback.ably-realtime.com",
     "https://main.b.fallback.ably-realtime.com",
 )
+"""Ably's own hosts, the first one first."""
 
 
 class AblySettings(msgspec.Struct, frozen=True):
     """Where and how much. `origins` are tried in order while one fails on its side."""
 
     key: str
-    origins: tuple[str, ...] = _HOSTS
+    origins: tuple[str, ...] = ORIGINS
     message_limit_bytes: int = MESSAGE_LIMIT_BYTES
     timeout_s: float = 10.0
 
