@@ -65,7 +65,10 @@ const commands = {
   heartbeat: () => client.sendHeartbeat(),
   abort: () => socket.terminate(),
   raw: ({ text }) => socket.send(text),
-  authorize: ({ token }) => client.setAuth(token),
+  authorize: async ({ token }) => {
+    await client.setAuth(token);
+    print({ authorized: true });
+  },
 };
 
 createInterface({ input: process.stdin })

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from rowcast.store.pool import Database
 from tests.integration.realtime.changing import publish, run
@@ -15,7 +16,7 @@ TABLE = "create table orders (id bigint primary key, status text, paid bool, at 
 
 
 @asynccontextmanager
-async def listening(server: SocketServer, vsn: str, *bindings: dict[str, str]) -> AsyncIterator[JsClient]:
+async def listening(server: SocketServer, vsn: str, *bindings: dict[str, Any]) -> AsyncIterator[JsClient]:
     require_js()
     command = ["node", "changes.mjs", server.url(), token(role="service_role"), vsn, json.dumps(bindings)]
     process = await asyncio.create_subprocess_exec(
