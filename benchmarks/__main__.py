@@ -13,7 +13,8 @@ import uvloop
 from benchmarks.harness import FULL, QUICK, Effort, Row, machine, server, table, versions
 
 SPINE = ("commit_path", "pipeline", "drain", "latency", "fresh_tenant", "idle_memory")
-SCENARIOS = (*SPINE, "fan_out", "changes")
+REALTIME = ("fan_out", "joins", "changes", "changes_cost", "changes_latency")
+SCENARIOS = (*SPINE, *REALTIME)
 RESULTS = Path(__file__).parent / "results" / "latest.md"
 
 

@@ -1,21 +1,24 @@
 """Subscribers and one publisher in a process of their own: `fan_out_client.py KIND PORT SUBSCRIBERS BYTES [TOKEN]`.
 
-Prints `ready`, then for each line `OUTSTANDING SECONDS` it reads the deliveries a second. The next message is published
-when all subscribers together have received as many bytes as all but the last few messages come to: every delivery has
-one size, so a client does no more than count. Kinds: rowcast, nats, mqtt.
+Prints `ready`, then for each line that it reads an answer:
+`rate OUTSTANDING SECONDS`: the deliveries a second. The next message is published when all subscribers together have
+received as many bytes as all but the last few messages come to: every delivery has one size, so a client only counts.
+`pace PER_SECOND SECONDS`: p50 and p99 of the milliseconds from publishing to each delivery, at that pace.
+`idle SECONDS`: heartbeats, each socket every 25 seconds; the seconds that it took.
+Kinds: see `speeches.py`.
 """
 
 import asyncio
-import json
 import sys
 from collections.abc import Callable
 
 import uvloop
+from speeches import SPEECHES, Speech
 
 _QUIET_S = 0.3
 _PATIENCE_S = 60.0
 _AT_ONCE = 200
-Clock = Callable[[], float]
+_BEAT_S = 25.0
 
 
 class Tally:
@@ -33,16 +36,35 @@ class Tally:
             self.on_enough()
 
 
+class Pace:
+    """When each message was published, and how late it was at each subscriber."""
+
+    def __init__(self, each_bytes: int) -> None:
+        self._each_bytes = each_bytes
+        self._now = asyncio.get_running_loop().time
+        self.sent_at: list[float] = []
+        self.late_s: list[float] = []
+
+    def take(self, before: int, after: int) -> None:
+        """Take note that a subscriber has `after` bytes now."""
+        first, last = before // self._each_bytes, after // self._each_bytes
+        if last > first:
+            now = self._now()
+            self.late_s += [now - self.sent_at[number] for number in range(first, last)]
+
+
 class Client(asyncio.Protocol):
     """One connection: greets, waits until it is subscribed, then counts."""
 
-    def __init__(self, speech: "Speech", tally: Tally, *, is_publisher: bool) -> None:
+    def __init__(self, speech: Speech, tally: Tally, *, is_publisher: bool) -> None:
         self._speech = speech
         self._tally = tally
         self._is_publisher = is_publisher
         self._heard = b""
         self.is_joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._step = 0
+        self._received = 0
+        self._pace: Pace | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert hasattr(transport, "write")
@@ -66,12 +88,20 @@ class Client(asyncio.Protocol):
         if not self.is_joined.done():
             self.is_joined.set_exception(RuntimeError("the server has closed the connection"))
 
+    def keep_pace(self, pace: Pace | None) -> None:
+        """Note from now on how late messages are, or no longer."""
+        self._received, self._pace = 0, pace
+
     def _count(self, data: bytes) -> None:
-        if not self._is_publisher:
-            self._tally.add(len(data))
+        if self._is_publisher:
+            return
+        if self._pace is not None:
+            self._pace.take(self._received, self._received + len(data))
+            self._received += len(data)
+        self._tally.add(len(data))
 
     def _go_on(self) -> None:
-        steps = self._speech.steps[: 1 if self._is_publisher and self._speech.is_publisher_quiet else None]
+        steps = self._speech.steps[: 1 if self._is_publisher and self._speech.is_quiet else None]
         if self._step < len(steps):
             self._step += 1
             self.transport.write(steps[self._step - 1][0])
@@ -79,70 +109,6 @@ class Client(asyncio.Protocol):
         self._step = len(self._speech.steps) + 1
         if not self.is_joined.done():
             self.is_joined.set_result(None)
-
-
-class Speech:
-    """What is said to a server: what to send and what must come back, step by step; then what to publish."""
-
-    def __init__(
-        self, steps: list[tuple[bytes, bytes]], message: bytes, *, sign_of_life: bytes = b"", is_pinged: bool = False
-    ) -> None:
-        self.steps = steps
-        self.message = message
-        self.sign_of_life = sign_of_life
-        self.is_pinged = is_pinged
-        # Who has not subscribed hears nothing of its own; a socket of ours joins to speak, and asks not to hear itself.
-        self.is_publisher_quiet = not sign_of_life
-
-
-def rowcast(port: int, size_bytes: int, token: str) -> Speech:
-    """A stock client's words, vsn 1.0.0, on a public topic."""
-    head = (
-        f"GET /realtime/v1/websocket?apikey={token}&vsn=1.0.0 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
-    config = {"broadcast": {"self": False, "ack": False}, "presence": {"enabled": False}, "private": False}
-    join = _push("realtime:room", "phx_join", {"config": config, "access_token": token})
-    said = {"type": "broadcast", "event": "said", "payload": {"text": "x" * size_bytes}}
-    return Speech(
-        [(head.encode(), b"\r\n\r\n"), (join, b'"ok"')],
-        _push("realtime:room", "broadcast", said),
-        sign_of_life=_push("phoenix", "heartbeat", {}),
-    )
-
-
-def nats(_: int, size_bytes: int, __: str) -> Speech:
-    """A core NATS client's words."""
-    connect = b'CONNECT {"verbose":false,"pedantic":false,"echo":false}\r\nPING\r\n'
-    message = b"PUB room %d\r\n%b\r\n" % (size_bytes, b"x" * size_bytes)
-    return Speech([(connect, b"PONG\r\n"), (b"SUB room 1\r\nPING\r\n", b"PONG\r\n")], message, is_pinged=True)
-
-
-def mqtt(_: int, size_bytes: int, __: str) -> Speech:
-    """An MQTT 3.1.1 client's words, QoS 0 and no keep-alive."""
-    connect = _mqtt(0x10, b"\x00\x04MQTT\x04\x02\x00\x00\x00\x00")
-    subscribe = _mqtt(0x82, b"\x00\x01\x00\x04room\x00")
-    message = _mqtt(0x30, b"\x00\x04room" + b"x" * size_bytes)
-    return Speech([(connect, b"\x20\x02"), (subscribe, b"\x90\x03")], message)
-
-
-def _push(topic: str, event: str, payload: object) -> bytes:
-    """A text frame under a mask of zeros, which every server must take and which costs us nothing."""
-    text = json.dumps(
-        {"topic": topic, "event": event, "payload": payload, "ref": "1", "join_ref": "1"}, separators=(",", ":")
-    ).encode()
-    length = bytes([0x80 | len(text)]) if len(text) < 126 else bytes([0x80 | 126]) + len(text).to_bytes(2, "big")
-    return b"\x81" + length + b"\0\0\0\0" + text
-
-
-def _mqtt(kind: int, body: bytes) -> bytes:
-    length, rest = bytearray(), len(body)
-    while True:
-        rest, digit = rest >> 7, rest & 0x7F
-        length.append(digit | (0x80 if rest else 0))
-        if not rest:
-            return bytes([kind]) + bytes(length) + body
 
 
 class Crowd:
@@ -180,9 +146,7 @@ class Crowd:
 
     async def measure(self, outstanding: int, seconds: float) -> float:
         """Give the deliveries a second."""
-        for client in (self._publisher, *self._subscribers):
-            if self._speech.sign_of_life:
-                client.transport.write(self._speech.sign_of_life)
+        self._beat(self._publisher, *self._subscribers)
         await self.weigh()
         loop = asyncio.get_running_loop()
         round_bytes = self._delivery_bytes * len(self._subscribers)
@@ -208,6 +172,40 @@ class Crowd:
             await is_over
         return sent * len(self._subscribers) / (loop.time() - begun_at)
 
+    async def pace(self, per_second: float, seconds: float) -> tuple[float, float]:
+        """Publish at a steady pace and give p50 and p99 of the milliseconds to each delivery."""
+        self._beat(self._publisher, *self._subscribers)
+        await self.weigh()
+        loop, pace = asyncio.get_running_loop(), Pace(self._delivery_bytes)
+        for subscriber in self._subscribers:
+            subscriber.keep_pace(pace)
+        begun_at = loop.time()
+        for number in range(max(1, int(per_second * seconds))):
+            await asyncio.sleep(max(0.0, begun_at + number / per_second - loop.time()))
+            pace.sent_at.append(loop.time())
+            self._publisher.transport.write(self._speech.message)
+        await self._settle()
+        for subscriber in self._subscribers:
+            subscriber.keep_pace(None)
+        late_s = sorted(pace.late_s)
+        assert len(late_s) == len(pace.sent_at) * len(self._subscribers), "some deliveries never came"
+        return late_s[len(late_s) // 2] * 1e3, late_s[int(len(late_s) * 0.99)] * 1e3
+
+    async def idle(self, seconds: float) -> float:
+        """Beat as stock clients do, spread over 25 seconds; give how long that was done."""
+        loop, place = asyncio.get_running_loop(), 0
+        begun_at = loop.time()
+        while (took_s := loop.time() - begun_at) < seconds:
+            due = int(took_s / _BEAT_S * len(self._subscribers))
+            self._beat(*(self._subscribers[number % len(self._subscribers)] for number in range(place, due)))
+            place = due
+            await asyncio.sleep(0.01)
+        return took_s
+
+    def _beat(self, *clients: Client) -> None:
+        for client in clients:
+            client.transport.write(self._speech.beat)
+
     async def _settle(self) -> None:
         """Wait until nothing comes any more."""
         async with asyncio.timeout(_PATIENCE_S):
@@ -229,12 +227,20 @@ class Crowd:
 async def main(kind: str, *words: str) -> None:
     """Open the crowd and measure whenever a line asks for it."""
     port, count, size_bytes = map(int, words[:3])
-    speech = {"rowcast": rowcast, "nats": nats, "mqtt": mqtt}[kind](port, size_bytes, words[3])
-    crowd = Crowd(speech, port)
+    crowd = Crowd(SPEECHES[kind](port, size_bytes, words[3]), port)
     await crowd.open(count)
     print("ready", flush=True)
     while line := (await asyncio.to_thread(sys.stdin.readline)).split():
-        print(f"{await crowd.measure(int(line[0]), float(line[1])):.1f}", flush=True)
+        print(await _answer(crowd, line[0], *map(float, line[1:])), flush=True)
+
+
+async def _answer(crowd: Crowd, what: str, *numbers: float) -> str:
+    if what == "rate":
+        return f"{await crowd.measure(int(numbers[0]), numbers[1]):.1f}"
+    if what == "pace":
+        median_ms, late_ms = await crowd.pace(*numbers)
+        return f"{median_ms:.3f} {late_ms:.3f}"
+    return f"{await crowd.idle(*numbers):.3f}"
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ async def run(effort: Effort) -> list[Row]:
     async with server() as postgres, node(postgres.dsn) as running:
         for _ in range(turns):
             ours.append(await _ours(postgres.dsn, running.websocket_url, effort.seconds))
-            bare.append(await _bare(postgres.dsn, effort.seconds))
+            bare.append(await bare(postgres.dsn, effort.seconds))
     return [
         Row(
             "p50", [p50 for p50, _ in ours], "ms", "NOTIFY + listener", [p50 for p50, _ in bare], ceiling=P50_CEILING_MS
@@ -73,7 +73,7 @@ async def _ours(dsn: str, url: str, seconds: float) -> tuple[float, float]:
     watch = Stopwatch()
     token = sign_token({"role": "authenticated", "tenant_id": "acme", "exp": int(time.time()) + 3600}, SECRET)
     join = {"config": {"private": True}, "access_token": token}
-    async with _committing(dsn, _EMIT) as commit, connect_socket(f"{url}/websocket?apikey={token}&vsn=1.0.0") as socket:
+    async with committing(dsn, _EMIT) as commit, connect_socket(f"{url}/websocket?apikey={token}&vsn=1.0.0") as socket:
         await socket.send(
             json.dumps({"topic": _TOPIC, "event": "phx_join", "ref": "1", "join_ref": "1", "payload": join})
         )
@@ -85,23 +85,25 @@ async def _ours(dsn: str, url: str, seconds: float) -> tuple[float, float]:
                 if frame["event"] == "broadcast":
                     watch.arrive(frame["payload"]["payload"]["payload"]["n"])
 
-        return await _measured(watch, commit, seconds, listen)
+        return await measured(watch, commit, seconds, listen)
 
 
-async def _bare(dsn: str, seconds: float) -> tuple[float, float]:
+async def bare(dsn: str, seconds: float) -> tuple[float, float]:
+    """Measure NOTIFY and a listener."""
     watch = Stopwatch()
     listener = await asyncpg.connect(dsn)
     await listener.add_listener("bench", lambda *facts: watch.arrive(int(facts[3])))
     try:
-        async with _committing(dsn, _NOTIFY) as commit:
-            return await _measured(watch, commit, seconds, asyncio.Event().wait)
+        async with committing(dsn, _NOTIFY) as commit:
+            return await measured(watch, commit, seconds, asyncio.Event().wait)
     finally:
         await listener.close()
 
 
-async def _measured(
+async def measured(
     watch: Stopwatch, commit: Commit, seconds: float, listen: Callable[[], Awaitable[Any]]
 ) -> tuple[float, float]:
+    """Commit at the rate while somebody listens, and give p50 and p99."""
     count = int(RATE * seconds)
     async with asyncio.TaskGroup() as group:
         listening = group.create_task(_awaited(listen))
@@ -122,7 +124,8 @@ async def _awaited(listen: Callable[[], Awaitable[Any]]) -> None:
 
 
 @asynccontextmanager
-async def _committing(dsn: str, statement: str) -> AsyncIterator[Commit]:
+async def committing(dsn: str, statement: str) -> AsyncIterator[Commit]:
+    """Give what runs a statement with a number, for a block."""
     connection = await asyncpg.connect(dsn)
     prepared = await connection.prepare(statement)
 
