@@ -17,7 +17,6 @@ NOTE = (
     "Each row is heard by everybody. `one for all`: a delivery of one row to one subscriber. `questions` are counted "
     "over changes that are committed one by one; the bound is the number of distinct claim sets."
 )
-FLOOR = 30_000.0
 _COUNTS = (1, 100, 1_000)
 _DELIVERIES = 200_000
 _SINGLES = 3
@@ -47,7 +46,7 @@ def _rates(taken: Mapping[str, list[float]]) -> Iterator[Row]:
     for name, found in taken.items():
         count, sets = map(int, name.split())
         what = f"{count:,} subscribers, {sets:,} claim sets"
-        yield Row(f"{what}: deliveries", found, "/s", floor=FLOOR if (count, sets) == (1_000, 1) else None)
+        yield Row(f"{what}: deliveries", found, "/s")
         yield Row(f"{what}: one for all", [1e6 / rate for rate in found], "µs")
 
 
@@ -83,7 +82,7 @@ async def _change(bench: Bench, receivers: list[Receiver]) -> None:
     want = sum(receiver.heard for receiver in receivers) + len(receivers)
     await bench.insert("shared")
     async with asyncio.timeout(60):
-        while sum(receiver.heard for receiver in receivers) < want:
+        while sum(receiver.heard for receiver in receivers) < want:  # noqa: ASYNC110 - rows are only counted
             await asyncio.sleep(0.005)
 
 

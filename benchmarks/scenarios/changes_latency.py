@@ -85,4 +85,4 @@ async def _ours(dsn: str, url: str, table: str, seconds: float) -> tuple[float, 
 
 
 def _is_live(frame: dict[str, Any]) -> bool:
-    return frame["event"] == "system" and frame["payload"].get("extension") == "postgres_changes"
+    return bool(frame["event"] == "system" and frame["payload"].get("extension") == "postgres_changes")
