@@ -24,6 +24,9 @@ from tests.integration.server.running import JWT_SECRET, Running, running
 
 ANN, BOB, EVE = (f"{number}{number}{number}11111-1111-4111-8111-111111111111" for number in (1, 2, 3))
 SESSION = "0190a0a0-0000-7000-8000-000000000001"
+STREAMS = {"orders:1": "true", "room": "false"}
+"""Topics that acme has too, and whether they are private."""
+
 FORMS = f"form-responses:{ANN}"
 PATIENCE_S = 30.0
 _CHANNEL = {"name": "form-responses", "table": "secrets", "filter_field": "owner", "claim": "sub"}
@@ -193,8 +196,14 @@ class World:
                     tries.create_task(self._try_http(who, token))
                 for who, token in NOBODIES.items():
                     tries.create_task(self._try_upgrade(who, token))
-            streams = [group.create_task(self._listen(who, token)) for who, token in OUTSIDERS.items()]
-            await until(lambda: all((who, "sse") in self.evidence.seen for who in OUTSIDERS))
+            streams = [
+                group.create_task(self._listen(who, token, topic, private))
+                for who, token in OUTSIDERS.items()
+                for topic, private in STREAMS.items()
+            ]
+            await until(
+                lambda: all((who, f"sse {topic}") in self.evidence.seen for who in OUTSIDERS for topic in STREAMS)
+            )
             await self._go_on(ears, tab)
             for stream in streams:
                 stream.cancel()
@@ -263,6 +272,7 @@ class World:
         broadcast: dict[str, Any] = {"ack": True, "recover": {"session": SESSION}}
         if socket.is_private:
             broadcast["replay"] = {"since": 0, "limit": 25}
+        # The role `service_role` passes by the policies of all tables: what it sees of a database is all of it.
         asked = [] if "service" in who else _ASKED
         outcomes = await socket.join(*TOPICS, broadcast=broadcast, postgres_changes=asked)
         self.evidence.joined[who, kind] = dict(zip(TOPICS, outcomes, strict=True))
@@ -315,13 +325,13 @@ class World:
             text = "" if reply.status_code == 200 else (await reply.aread()).decode()
             return httpx.Response(reply.status_code, text=text)
 
-    async def _listen(self, who: str, token: str) -> None:
-        """Hear a stream of the own namespace's `orders:1`, from before its beginning, where there is one."""
+    async def _listen(self, who: str, token: str, topic: str, private: str) -> None:
+        """Hear a topic of the own namespace as a stream, from before its beginning, where there is one."""
         asked = {**header(token), "last-event-id": "0"}
         async with self.server.client.stream(
-            "GET", "/api/realtime/sse", params={"topic": "orders:1"}, headers=asked, timeout=PATIENCE_S
+            "GET", "/api/realtime/sse", params={"topic": topic, "private": private}, headers=asked, timeout=PATIENCE_S
         ) as reply:
-            lines = self.evidence.seen[who, "sse"] = [f"{reply.status_code}"]
+            lines = self.evidence.seen[who, f"sse {topic}"] = [f"{reply.status_code}"]
             async for line in reply.aiter_lines():
                 lines += (line,)
 

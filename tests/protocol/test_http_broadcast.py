@@ -30,10 +30,10 @@ async def heard_by(server: Running, vsn: str, family: str = "/realtime/v1", **co
 
 
 @asynccontextmanager
-async def sender(server: Running, family: str, with_token: str | None = None, **config: Any) -> AsyncIterator[JsClient]:
+async def sender(server: Running, family: str, vsn: str = "2.0.0") -> AsyncIterator[JsClient]:
     """Run a client with a channel `room:1` that it does not join."""
-    async with js_client(f"ws://127.0.0.1:{server.port}{family}", with_token or token(), "2.0.0") as client:
-        await client.say("make", name="room:1", config=config)
+    async with js_client(f"ws://127.0.0.1:{server.port}{family}", token(), vsn) as client:
+        await client.say("make", name="room:1", config={})
         yield client
 
 
@@ -63,7 +63,7 @@ async def test_bytes_sent_over_http_are_heard_as_bytes(dsn: str) -> None:
 @FAMILIES
 @VERSIONS
 async def test_sending_without_having_joined_goes_over_http(dsn: str, family: str, vsn: str) -> None:
-    async with running(dsn) as server, heard_by(server, vsn) as listener, sender(server, family) as client:
+    async with running(dsn) as server, heard_by(server, vsn) as listener, sender(server, family, vsn) as client:
         await client.say("send", name="room:1", event="e", payload={"x": 1})
         sent = await client.fact(lambda fact: "sent" in fact)
         message = await listener.message("room:1")

@@ -21,6 +21,7 @@ from tests.protocol.isolation_world import (
     NEIGHBOURS,
     NOBODIES,
     OUTSIDERS,
+    STREAMS,
     Evidence,
     World,
     isolation_world,
@@ -70,9 +71,12 @@ async def test_a_stranger_is_sent_no_frame_of_another_tenant(evidence: Evidence,
     assert words(evidence.seen[who, kind], "CANARY", "ANNS-OWN") == []
 
 
+@pytest.mark.parametrize("topic", STREAMS)
 @OUTSIDER
-async def test_a_stranger_hears_nothing_of_another_tenant_over_a_stream(evidence: Evidence, who: str) -> None:
-    assert words(evidence.seen[who, "sse"], "CANARY", "ANNS-OWN") == []
+async def test_a_stranger_hears_nothing_of_another_tenant_over_a_stream(
+    evidence: Evidence, who: str, topic: str
+) -> None:
+    assert words(evidence.seen[who, f"sse {topic}"], "CANARY", "ANNS-OWN") == []
 
 
 async def test_the_ears_of_strangers_work(evidence: Evidence) -> None:
