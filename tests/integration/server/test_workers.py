@@ -89,12 +89,10 @@ async def hear(socket: ClientConnection) -> str:
 
 def worker_of(socket: ClientConnection, pids: list[int]) -> int:
     """Give the worker that holds the other end of a connection."""
-    _, port = socket.local_address[:2]
-    inode = next(
-        line.split()[9]
-        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
-        if line.split()[2].endswith(f":{port:04X}")
-    )
+    # Seen from there: its own port, then ours. Ours alone may also stand for a connection of somebody else.
+    ends = [f":{address[1]:04X}" for address in (socket.remote_address, socket.local_address)]
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    inode = next(words[9] for words in lines if [words[1][-5:], words[2][-5:]] == ends)
     for pid in pids:
         for link in Path(f"/proc/{pid}/fd").iterdir():
             try:
