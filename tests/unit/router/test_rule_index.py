@@ -10,7 +10,9 @@ from rowcast.router.coercion import is_true
 from rowcast.router.operators import compile_condition
 from rowcast.router.rule_index import RuleIndex
 
-VALUES: st.SearchStrategy[Any] = st.sampled_from(["paid", "open", "", "1", "0", 0, 1, 2, True, False, None, 1.0, 0.5, [], [1], {}, ["paid"]])
+VALUES: st.SearchStrategy[Any] = st.sampled_from(
+    ["paid", "open", "", "1", "0", 0, 1, 2, True, False, None, 1.0, 0.5, [], [1], {}, ["paid"]]
+)
 FIELDS = st.sampled_from(
     [{"var": "status"}, {"var": ["status"]}, {"var": ["status", "paid"]}, {"var": "other"}, "paid"]
 )
