@@ -38,9 +38,10 @@ _WRONG_SIGNATURE = "Failed to validate JWT signature"
 _WRONG_EXPIRY = "Token expiration time is invalid"
 
 _ONLY_SERVICES = "Only a service_role token may name a tenant"
+_FOREIGN = "The token was issued for somebody else"
 _OTHER_TENANT = "This token is for another tenant than the one that the connection names"
 
-RefusalCode = Literal["expired", "missing_fields", "expiry", "malformed", "signature", "signer", "tenant"]
+RefusalCode = Literal["expired", "missing_fields", "expiry", "malformed", "signature", "signer", "tenant", "foreign"]
 _REASON_CODES: dict[RefusalCode, str] = {
     "expired": "InvalidJWTToken",
     "missing_fields": "InvalidJWTToken",
@@ -49,6 +50,7 @@ _REASON_CODES: dict[RefusalCode, str] = {
     "signature": "JwtSignatureError",
     "signer": "JwtSignerError",
     "tenant": "Unauthorized",
+    "foreign": "InvalidJWTToken",
 }
 _UPGRADE_TEXTS: dict[RefusalCode, str] = {"expired": "Token has expired", "expiry": _NOT_A_JWT}
 
@@ -110,10 +112,23 @@ class Refusal(msgspec.Struct, frozen=True):
         return ":signature_error" if self.code == "signature" else self.text
 
 
+class Expected(msgspec.Struct, frozen=True):
+    """What tokens must say that a public key checks: its owner may sign for others too. Empty is anything."""
+
+    issuer: str = ""
+    audience: str = ""
+
+    def fits(self, found: Mapping[str, Any]) -> bool:
+        """Tell whether a token was issued by whom we trust, and for us."""
+        given = found.get("aud")
+        audiences = given if isinstance(given, list) else [given]
+        return self.issuer in ("", found.get("iss")) and (not self.audience or self.audience in audiences)
+
+
 class Authorizer:
     """Checks tokens against one secret, and against keys where there are some."""
 
-    __slots__ = ("_kept", "_kept_under", "_key", "_keys", "_tenant_path", "tenancy")
+    __slots__ = ("_expected", "_kept", "_kept_under", "_key", "_keys", "_tenant_path", "tenancy")
 
     def __init__(
         self,
@@ -122,6 +137,7 @@ class Authorizer:
         tenant_claim: str = "tenant_id",
         tenancy: Tenancy | None = None,
         keys: KeySource | None = None,
+        expected: Expected | None = None,
     ) -> None:
         """Take what checks tokens, and what says their tenants.
 
@@ -130,6 +146,7 @@ class Authorizer:
             tenant_claim: The claim that names the tenant; dots reach inside (`app_metadata.tenant_id`).
             tenancy: Who else may name it.
             keys: For everything but HMAC, and for what names one of its secrets.
+            expected: What tokens of public keys must say.
 
         Raises:
             ConfigError: `config.jwt_secret`, when the secret is shorter than 32 bytes.
@@ -138,6 +155,7 @@ class Authorizer:
         self._tenant_path = (tenant_claim,) if "." not in tenant_claim else (tenant_claim, *tenant_claim.split("."))
         self.tenancy = tenancy or Tenancy()
         self._keys: KeySource = keys or FixedKeys()
+        self._expected = expected or Expected()
         self._kept_under = self._keys.current
         self._kept: OrderedDict[str, Claims] = OrderedDict()
 
@@ -197,7 +215,10 @@ class Authorizer:
             return Refusal("signature", _WRONG_SIGNATURE)
         except (jwt.PyJWTError, ValueError, RecursionError):
             return _malformed()
-        found = self._claims(_strict_object(payload), now_s)
+        document = _strict_object(payload)
+        if document is not None and algorithm in PUBLIC_ALGORITHMS and not self._expected.fits(document):
+            return Refusal("foreign", _FOREIGN)
+        found = self._claims(document, now_s)
         return found if isinstance(found, Refusal) else msgspec.structs.replace(found, document=payload)
 
     def _key_for(self, header: Mapping[str, Any]) -> Any:

@@ -87,6 +87,10 @@ class AuthSettings(_Section):
     jwks_pause_s: float = Field(
         default=30.0, ge=0.1, le=3600, description="the least time between two fetches, whatever keys tokens name"
     )
+    jwks_issuer: str = Field(default="", description="the `iss` that tokens signed by those keys must have")
+    jwks_audience: str = Field(
+        default="", description="the `aud` that tokens signed by those keys must have, or one of theirs"
+    )
     tenant_claim: str = Field(default="tenant_id", description="the claim that names the tenant")
     tenant_from: tuple[Literal["claim", "header", "path", "host"], ...] = Field(
         default=("claim",),

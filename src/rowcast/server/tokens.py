@@ -12,7 +12,7 @@ from rowcast.egress.client import EgressClient, open_client
 from rowcast.egress.guard import Policy, check_url
 from rowcast.egress.reply import EgressFailure
 from rowcast.observe.health import Health
-from rowcast.realtime.authorize import Authorizer
+from rowcast.realtime.authorize import Authorizer, Expected
 from rowcast.realtime.key_set import FixedKeys, KeySource, read_key_set
 from rowcast.realtime.key_source import FetchedKeys
 from rowcast.realtime.tenancy import Tenancy
@@ -62,7 +62,8 @@ def make_authorizer(asked: AuthSettings, *, secret: str, keys: KeySource | None 
         ConfigError: `config.jwt_secret`.
     """
     tenancy = Tenancy(sources=asked.tenant_from, domain=asked.tenant_host)
-    return Authorizer(secret=secret, tenant_claim=asked.tenant_claim, tenancy=tenancy, keys=keys)
+    expected = Expected(issuer=asked.jwks_issuer, audience=asked.jwks_audience)
+    return Authorizer(secret=secret, tenant_claim=asked.tenant_claim, tenancy=tenancy, keys=keys, expected=expected)
 
 
 def key_policy(settings: Settings) -> Policy:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 
 from litestar.connection import ASGIConnection
 
@@ -33,9 +34,8 @@ class TenantPaths:
         """Serve one request."""
         found = split_path(_raw_path(scope)) if scope["type"] == "http" else None
         if found is not None and found[1].startswith(_ROADS):
-            # A part that needs decoding is refused later: no tenant is written so.
-            _, _, path = scope["path"].removeprefix("/t/").partition("/")
-            scope = {**scope, "path": f"/{path}", "raw_path": found[1], _SEGMENT: found[0]}
+            named, rest = found
+            scope = {**scope, "path": unquote(rest.decode("latin-1")), "raw_path": rest, _SEGMENT: named}
         await self._application(scope, receive, send)
 
 

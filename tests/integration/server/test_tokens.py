@@ -92,6 +92,17 @@ async def test_keys_stand_in_the_setting_or_in_a_file(tmp_path: Path) -> None:
             assert not health.readiness().components
 
 
+async def test_the_settings_say_whose_tokens_those_keys_may_sign() -> None:
+    ours = {"auth__jwks": DOCUMENT.decode(), "auth__jwks_issuer": "https://id.example.com/"}
+    async with opened(**ours) as (by_issuer, _), opened(**ours, auth__jwks_audience="shop") as (by_both, _):
+        token = signed("P-256", "ES256", iss="https://id.example.com/")
+        now = SystemClock().now()
+
+        assert isinstance(by_issuer.authorizer.check(token, now=now), Claims)
+        assert not isinstance(by_both.authorizer.check(token, now=now), Claims)
+        assert not is_taken(by_issuer)
+
+
 async def test_a_stock_client_joins_by_a_token_whose_key_lies_at_a_url_and_sees_a_new_key(dsn: str) -> None:
     async with issuing() as issuer, running(dsn, **issuer.settings) as server:
         await until_readiness(server, 200, keys="ok")

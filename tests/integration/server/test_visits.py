@@ -81,7 +81,7 @@ async def test_a_token_of_another_tenant_is_refused(dsn: str, way: str, path: st
 
 
 @BY
-@pytest.mark.parametrize("name", ["a,b", "-a", "a" * 129, "%61cme"])
+@pytest.mark.parametrize("name", ["a,b", "-a", "a" * 129, "%61cme", "a%2Fb"])
 async def test_what_is_no_tenant_is_refused_by_its_code(dsn: str, way: str, name: str) -> None:
     async with running(dsn, **WAYS) as server:
         url, headers = named(way, name, "/api/realtime/status")

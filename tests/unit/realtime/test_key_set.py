@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rowcast.core.errors import ConfigError
-from rowcast.realtime.authorize import Authorizer, Claims, Refusal
+from rowcast.realtime.authorize import Authorizer, Claims, Expected, Refusal
 from rowcast.realtime.key_set import FixedKeys, KeySet, read_key_set
 from rowcast.testing.fake_clock import FakeClock
 from tests.unit.realtime.signing import LATER, jwk, key_set, part, signed, signer
@@ -168,6 +168,33 @@ def test_a_signature_over_something_else_is_refused() -> None:
         assert reason(check(forged, jwk("P-256"))) == SIGNATURE
 
 
+@pytest.mark.parametrize(
+    ("claims", "is_ours"),
+    [
+        ({"iss": "https://id.example.com/", "aud": "shop"}, True),
+        ({"iss": "https://id.example.com/", "aud": ["other", "shop"]}, True),
+        ({"iss": "https://id.example.com/", "aud": ["other"]}, False),
+        ({"iss": "https://id.example.com/", "aud": "shops"}, False),
+        ({"iss": "https://id.example.com/", "aud": {"shop": 1}}, False),
+        ({"iss": "https://id.example.com/"}, False),
+        ({"iss": "https://id.example.com", "aud": "shop"}, False),
+        ({"aud": "shop"}, False),
+        ({}, False),
+    ],
+)
+def test_an_issuer_that_signs_for_others_too_signs_for_us_only_what_says_so(
+    claims: dict[str, object], is_ours: bool
+) -> None:
+    keys = FixedKeys(read_key_set(key_set(jwk("P-256")), takes_secrets=False))
+    expected = Expected("https://id.example.com/", "shop")
+    authorizer = Authorizer(secret=SECRET, keys=keys, expected=expected)
+    found = authorizer.check(signed("P-256", "ES256", **claims), now=NOW)
+
+    assert isinstance(found, Claims) is is_ours
+    assert is_ours or reason(found) == "InvalidJWTToken: The token was issued for somebody else"
+    assert isinstance(authorizer.check(hmac_token({"alg": "HS256"}, SECRET.encode()), now=NOW), Claims)
+
+
 def test_secrets_of_a_key_set_count_where_nobody_else_can_read_it() -> None:
     token = hmac_token({"alg": "HS256", "kid": "oct"}, OTHER_SECRET.encode())
 
@@ -216,14 +243,14 @@ def test_what_is_no_key_set_is_refused(document: bytes) -> None:
     assert refused.value.code == "config.jwks"
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=9), lambda inner: st.lists(inner, max_size=3)
+NAMES = st.sampled_from([*GOOD, "crv", "x", "y", "k", "alg", "use", "key_ops"])
+VALUES = st.sampled_from(
+    [None, True, 0, -1, 1e9, "", "RSA", "EC", "OKP", "oct", "P-256", "AQAB", "sig", "é", [], ["verify"], {}]
 )
 
 
-@given(
-    st.lists(st.dictionaries(st.sampled_from([*GOOD, "crv", "x", "y", "k", "alg", "use", "key_ops"]), JSON), max_size=4)
-)
+@settings(deadline=None)
+@given(st.lists(st.dictionaries(NAMES, VALUES, max_size=6), max_size=3))
 def test_whatever_a_document_holds_it_is_read_or_refused(keys: list[dict[str, Any]]) -> None:
     try:
         assert isinstance(read_key_set(key_set(*keys), takes_secrets=True), KeySet)

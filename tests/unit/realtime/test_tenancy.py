@@ -1,7 +1,7 @@
 """Names of tenants beside the token: who is asked, in which order, and what is no name."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rowcast.core.errors import InvalidInputError
@@ -116,6 +116,7 @@ def test_a_bad_name_from_a_source_that_is_not_asked_is_nobodys_business(name: st
     assert named(Visit(header=name, path=name, host=name), "claim") is None
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.text())
 def test_whatever_comes_is_a_name_or_none_or_refused(host: str, header: str, path: str) -> None:
     try:
@@ -146,6 +147,7 @@ def test_a_tenants_path_is_its_name_and_the_path_behind(path: bytes, found: tupl
     assert split_path(path) == found
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=12))
 def test_a_path_is_split_only_where_its_beginnings_might_have_been(rest: bytes) -> None:
     path = b"/t/" + rest
