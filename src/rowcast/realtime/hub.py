@@ -121,6 +121,7 @@ class Hub:
             self._bus.subscribe(SUBJECT, self.hear),
             self._bus.subscribe(PRESENCE_SUBJECT, self.presences.hear),
         )
+        self._outgoing.clear()
         self._is_open = True
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
@@ -136,7 +137,6 @@ class Hub:
         self._timer.cancel()
         self.presences.close()
         for subject, messages in self._take_outgoing().items():
-            self._on_the_way += len(messages)
             await self._publish_to(subject, messages)
         for unsubscribe in self._unsubscribes:
             unsubscribe()
@@ -300,24 +300,25 @@ class Hub:
     def _enqueue(self, subject: str, message: bytes) -> bool:
         if len(self._outgoing) + self._on_the_way >= self._limits.outgoing:
             return False
-        if not self._outgoing:
-            # What comes in the same turn of the loop goes together.
-            asyncio.get_running_loop().call_soon(self._begin_to_publish)
+        if not self._outgoing and self._is_open:
+            # A task that has not begun: what comes in the same turn of the loop goes together.
+            self._keep(self._group.create_task(self._publish_outgoing(), name="realtime:publish"))
         self._outgoing.append((subject, message))
         return True
 
-    def _begin_to_publish(self) -> None:
+    async def _publish_outgoing(self) -> None:
         """Hand on what waits. This node is told at once and in order, though the way to others may take longer."""
-        if not self._is_open:
-            return
-        for subject, messages in self._take_outgoing().items():
-            self._on_the_way += len(messages)
+        found = list(self._take_outgoing().items())
+        for subject, messages in found[1:]:
             self._keep(self._group.create_task(self._publish_to(subject, messages), name="realtime:publish"))
+        for subject, messages in found[:1]:
+            await self._publish_to(subject, messages)
 
     def _take_outgoing(self) -> dict[str, list[bytes]]:
         found: dict[str, list[bytes]] = {}
         for subject, message in self._outgoing:
             found.setdefault(subject, []).append(message)
+        self._on_the_way += len(self._outgoing)
         self._outgoing.clear()
         return found
 
