@@ -100,10 +100,11 @@ class Member(asyncio.Protocol):
             self._transport.write(b"\x81" + length + b"\0\0\0\0" + text.encode())
 
     def beat(self) -> None:
-        """Send a heartbeat; one that was never answered ends the socket, as a stock client does it."""
+        """Send a heartbeat; one that is not answered when the next is due ends the socket, as stock clients do it."""
         if self.beaten_at_s is not None:
-            self.silences += 1
-            self.drop()
+            if self._loop.time() - self.beaten_at_s >= STOCK_HEARTBEAT_S:
+                self.silences += 1
+                self.drop()
         elif self.is_joined:
             self.beaten_at_s = self._loop.time()
             self.say("phoenix", "heartbeat", {}, _BEAT_REF)
