@@ -93,7 +93,7 @@ $(BENCH_JS_STAMP): benchmarks/js/package-lock.json
 	@if command -v npm >/dev/null 2>&1; then \
 		(cd benchmarks/js && npm ci --silent --no-audit --no-fund) && touch $(BENCH_JS_STAMP); \
 	else \
-		echo "!! npm is not here: rowcast will NOT be compared with graphile-worker. Install Node.js 20 to do so." >&2; \
+		echo "!! npm is not here: rowcast will NOT be compared with graphile-worker and node ws. Install Node.js 20 to do so." >&2; \
 	fi
 
 bench: $(STAMP) setup-bench-js ## measure, each figure beside its baseline, and print the tables
