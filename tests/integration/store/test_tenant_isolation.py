@@ -7,7 +7,9 @@ from rowcast.store.pool import Connection, Database
 from rowcast.store.sql import parse_query
 
 # Tables that hold nothing of a tenant. Whoever adds one says so here.
-_OF_NOBODY = {"migration", "feed_cursor", "feed_gap", "bus_message", "bus_key", "message_cursor"}
+_OF_NOBODY = {
+    "migration", "feed_cursor", "feed_gap", "bus_message", "bus_key", "message_cursor", "event_type", "idempotent_answer",
+}  # fmt: skip
 
 _TABLES = parse_query(
     "tables",

@@ -1,0 +1,155 @@
+-- The webhook platform: applications, event types, messages, and what an endpoint can be told beyond its URL.
+
+-- What the webhook API calls an application is a tenant. `uid` is the caller's own name for it.
+create table rowcast.application (
+    tenant_id text primary key check (tenant_id <> ''),
+    id text not null unique,
+    uid text unique,
+    name text not null,
+    throttle_rate integer check (throttle_rate > 0),
+    metadata json not null default '{}',
+    created_at timestamptz not null default clock_timestamp(),
+    changed_at timestamptz not null default clock_timestamp()
+);
+
+-- Types that were added by the API, with a JSON Schema for each version. Types that classes declare are not kept here.
+create table rowcast.event_type (
+    name text primary key,
+    description text not null default '',
+    schemas json,
+    archived boolean not null default false,
+    deprecated boolean not null default false,
+    feature_flag text,
+    created_at timestamptz not null default clock_timestamp(),
+    changed_at timestamptz not null default clock_timestamp()
+);
+
+-- What a message has beside its event: the caller's own id of it, its channels, and until when its payload is kept.
+create table rowcast.message (
+    event_id uuid primary key,
+    tenant_id text not null check (tenant_id <> ''),
+    uid text,
+    channels text[],
+    tags text[],
+    raw_payload text,
+    content_type text,
+    expires_at timestamptz,
+    expunged_at timestamptz
+);
+
+create unique index message_uid on rowcast.message (tenant_id, uid) where uid is not null;
+create index message_expires on rowcast.message (expires_at) where expires_at is not null and expunged_at is null;
+
+alter table rowcast.endpoint
+    add uid text,
+    add channels text[],
+    add throttle_rate integer check (throttle_rate > 0),
+    add metadata json not null default '{}',
+    add version integer not null default 1,
+    -- Sealed JSON: headers of the tenant's own, and how to be known to its receiver (basic, OAuth 2, client certificate).
+    add headers bytea,
+    add authentication bytea,
+    add signature_scheme text not null default 'v1' check (signature_scheme in ('v1', 'v1a')),
+    add transform json,
+    add is_ordered boolean not null default false,
+    add retry_schedule_s double precision[],
+    add log_level text not null default 'all' check (log_level in ('all', 'failures')),
+    -- Since when every attempt has failed, and why and when it was disabled; null where it works.
+    add failing_since timestamptz,
+    add disabled_at timestamptz,
+    add disabled_reason text;
+
+create unique index endpoint_uid on rowcast.endpoint (tenant_id, uid) where uid is not null;
+
+-- The secrets of an endpoint, sealed. The one without an end is in use; the others sign beside it until theirs.
+create table rowcast.endpoint_secret (
+    id bigint generated always as identity primary key,
+    tenant_id text not null,
+    endpoint_id text not null references rowcast.endpoint (id) on delete cascade,
+    sealed bytea not null,
+    created_at timestamptz not null default clock_timestamp(),
+    expires_at timestamptz
+);
+
+create index endpoint_secret_of on rowcast.endpoint_secret (endpoint_id, id);
+create unique index endpoint_secret_in_use on rowcast.endpoint_secret (endpoint_id) where expires_at is null;
+
+-- What one attempt was and got, for a person to look at: URL, headers, answer, and the split of its time.
+alter table rowcast.attempt add detail json;
+
+-- How far a long task of the API has come: recover, bulk replay.
+create table rowcast.background_task (
+    id text primary key,
+    tenant_id text not null check (tenant_id <> ''),
+    task text not null,
+    status text not null check (status in ('running', 'finished', 'failed')),
+    arguments json not null default '{}',
+    result json not null default '{}',
+    created_at timestamptz not null default clock_timestamp(),
+    changed_at timestamptz not null default clock_timestamp()
+);
+
+-- Answers to requests with an idempotency key: the same key and request again get the same answer.
+create table rowcast.idempotent_answer (
+    caller text not null,
+    key text not null,
+    request_hash bytea not null,
+    status integer,
+    body bytea,
+    created_at timestamptz not null default clock_timestamp(),
+    primary key (caller, key)
+);
+
+create index idempotent_answer_age on rowcast.idempotent_answer (created_at);
+
+-- Links into the portal: used once, short-lived; what they open is a key of that tenant.
+create table rowcast.portal_link (
+    hash bytea primary key,
+    tenant_id text not null check (tenant_id <> ''),
+    options json not null default '{}',
+    created_at timestamptz not null default clock_timestamp(),
+    expires_at timestamptz not null,
+    used_at timestamptz
+);
+
+-- Senders whose webhooks come in, and which deliveries of theirs were taken already.
+create table rowcast.incoming_source (
+    name text primary key,
+    tenant_id text not null check (tenant_id <> ''),
+    scheme text not null,
+    secrets bytea not null,
+    options json not null default '{}',
+    disabled boolean not null default false,
+    created_at timestamptz not null default clock_timestamp(),
+    changed_at timestamptz not null default clock_timestamp()
+);
+
+-- A sender repeats what it believes lost: its own id of a delivery is taken once.
+create table rowcast.incoming_delivery (
+    source text not null references rowcast.incoming_source (name) on delete cascade,
+    delivery_id text not null,
+    tenant_id text not null,
+    event_id uuid not null,
+    received_at timestamptz not null default clock_timestamp(),
+    primary key (source, delivery_id)
+);
+
+create index incoming_delivery_age on rowcast.incoming_delivery (received_at);
+
+do $$
+declare
+    name text;
+begin
+    foreach name in array array['application', 'message', 'endpoint_secret', 'background_task', 'portal_link',
+                                'incoming_source', 'incoming_delivery'] loop
+        execute format('alter table rowcast.%I enable row level security', name);
+        execute format('alter table rowcast.%I force row level security', name);
+        execute format('create policy engine on rowcast.%I to current_user using (true) with check (true)', name);
+        execute format('create policy tenant on rowcast.%I for select using (tenant_id = rowcast.current_tenant())', name);
+    end loop;
+end
+$$;
+
+grant select on rowcast.application, rowcast.message to rowcast_app;
+grant select (uid, channels, throttle_rate, metadata, version, log_level, failing_since, disabled_at, disabled_reason)
+    on rowcast.endpoint to rowcast_app;
