@@ -1677,19 +1677,34 @@ create table rowcast.incoming_delivery (
 
 create index incoming_delivery_age on rowcast.incoming_delivery (received_at);
 
-do $$
-declare
-    name text;
-begin
-    foreach name in array array['application', 'message', 'endpoint_secret', 'background_task', 'portal_link',
-                                'incoming_source', 'incoming_delivery'] loop
-        execute format('alter table rowcast.%I enable row level security', name);
-        execute format('alter table rowcast.%I force row level security', name);
-        execute format('create policy engine on rowcast.%I to current_user using (true) with check (true)', name);
-        execute format('create policy tenant on rowcast.%I for select using (tenant_id = rowcast.current_tenant())', name);
-    end loop;
-end
-$$;
+alter table rowcast.application enable row level security;
+alter table rowcast.application force row level security;
+create policy engine on rowcast.application to current_user using (true) with check (true);
+create policy tenant on rowcast.application for select using (tenant_id = rowcast.current_tenant());
+alter table rowcast.message enable row level security;
+alter table rowcast.message force row level security;
+create policy engine on rowcast.message to current_user using (true) with check (true);
+create policy tenant on rowcast.message for select using (tenant_id = rowcast.current_tenant());
+alter table rowcast.endpoint_secret enable row level security;
+alter table rowcast.endpoint_secret force row level security;
+create policy engine on rowcast.endpoint_secret to current_user using (true) with check (true);
+create policy tenant on rowcast.endpoint_secret for select using (tenant_id = rowcast.current_tenant());
+alter table rowcast.background_task enable row level security;
+alter table rowcast.background_task force row level security;
+create policy engine on rowcast.background_task to current_user using (true) with check (true);
+create policy tenant on rowcast.background_task for select using (tenant_id = rowcast.current_tenant());
+alter table rowcast.portal_link enable row level security;
+alter table rowcast.portal_link force row level security;
+create policy engine on rowcast.portal_link to current_user using (true) with check (true);
+create policy tenant on rowcast.portal_link for select using (tenant_id = rowcast.current_tenant());
+alter table rowcast.incoming_source enable row level security;
+alter table rowcast.incoming_source force row level security;
+create policy engine on rowcast.incoming_source to current_user using (true) with check (true);
+create policy tenant on rowcast.incoming_source for select using (tenant_id = rowcast.current_tenant());
+alter table rowcast.incoming_delivery enable row level security;
+alter table rowcast.incoming_delivery force row level security;
+create policy engine on rowcast.incoming_delivery to current_user using (true) with check (true);
+create policy tenant on rowcast.incoming_delivery for select using (tenant_id = rowcast.current_tenant());
 
 grant select on rowcast.application, rowcast.message to rowcast_app;
 grant select (uid, channels, throttle_rate, metadata, version, log_level, failing_since, disabled_at, disabled_reason)
