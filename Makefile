@@ -9,6 +9,8 @@ BENCH_JS_STAMP := benchmarks/js/node_modules/.set-up
 # Another Python: make setup PYTHON=/path/to/python3.12. Flags for `dev`, `test` and `bench`: make dev ARGS="--port 0".
 PYTHON ?=
 ARGS ?=
+# Tests wait half of their time: one process more than there are processors.
+PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # How long `fuzz` stays with each reader, in seconds.
 FUZZ_S ?= 60
 
@@ -52,7 +54,7 @@ dev: $(STAMP) ## start everything: PostgreSQL, a sample shop, a live page (Ctrl-
 	@exec $(BIN)/rowcast dev $(ARGS)
 
 test: $(STAMP) setup-js setup-older check ## all checks and all tests, from a clean clone with no service running
-	@$(BIN)/pytest -n auto --dist loadfile -m "not nightly" --ignore tests/architecture $(ARGS)
+	@$(BIN)/pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not nightly" --ignore tests/architecture $(ARGS)
 
 check: $(STAMP) ## style, types, import rules and house rules, in seconds
 	@$(MAKE) -j4 -O -k check-style check-types check-imports check-house

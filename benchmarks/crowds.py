@@ -54,10 +54,12 @@ class Peer:
 
     async def deliveries(self, outstanding: int, seconds: float) -> float:
         """Measure how many deliveries a second there are, and what they cost."""
-        before_s = cpu_s(self.server.pid)
         await self.crowd.say(f"rate {outstanding} {seconds}")
+        assert await self.crowd.line() == "begun"
+        before_s, begun_at = cpu_s(self.server.pid), time.perf_counter()
         rate = float(await self.crowd.line())
-        self.cpu_us.setdefault(outstanding, []).append((cpu_s(self.server.pid) - before_s) / (rate * seconds) * 1e6)
+        delivered = rate * (time.perf_counter() - begun_at)
+        self.cpu_us.setdefault(outstanding, []).append((cpu_s(self.server.pid) - before_s) / delivered * 1e6)
         return rate
 
     async def paced(self, per_second: float, seconds: float) -> tuple[float, float, float]:

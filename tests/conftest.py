@@ -23,6 +23,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--postgres", type=Path, help="folder of the programs of the PostgreSQL to test on")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the runs of minutes over the first half: together they would disturb each other, and last hold up the end."""
+    files: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.nodeid.partition("::")[0], []).append(item)
+    long = [file for file in files if "/reliability/" in file]
+    others = [file for file in files if file not in long]
+    gap = len(others) // (2 * len(long)) if long else 0
+    for number, file in enumerate(long):
+        others.insert(number * (gap + 1), file)
+    items[:] = [item for file in others for item in files[file]]
+
+
 @pytest.fixture(scope="session")
 def rowcast_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The PostgreSQL of this run: the newest, from the wheel, or the one that `--postgres` names."""

@@ -1,8 +1,9 @@
 """Subscribers and one publisher in a process of their own: `fan_out_client.py KIND PORT SUBSCRIBERS BYTES [TOKEN]`.
 
 Prints `ready`, then for each line that it reads an answer:
-`rate OUTSTANDING SECONDS`: the deliveries a second. The next message is published when all subscribers together have
-received as many bytes as all but the last few messages come to: every delivery has one size, so a client only counts.
+`rate OUTSTANDING SECONDS`: `begun` when it begins, then the deliveries a second. The next message is published when all
+subscribers together have received as many bytes as all but the last few messages come to: every delivery has one size,
+so a client only counts.
 `pace PER_SECOND SECONDS`: p50 and p99 of the milliseconds from publishing to each delivery, at that pace.
 `idle SECONDS`: heartbeats, each socket every 25 seconds; the seconds that it took.
 Kinds: see `speeches.py`.
@@ -10,6 +11,7 @@ Kinds: see `speeches.py`.
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable
 
 import uvloop
@@ -41,7 +43,8 @@ class Pace:
 
     def __init__(self, each_bytes: int) -> None:
         self._each_bytes = each_bytes
-        self._now = asyncio.get_running_loop().time
+        # The loop's own clock counts milliseconds.
+        self.now = time.perf_counter
         self.sent_at: list[float] = []
         self.late_s: list[float] = []
 
@@ -49,7 +52,7 @@ class Pace:
         """Take note that a subscriber has `after` bytes now."""
         first, last = before // self._each_bytes, after // self._each_bytes
         if last > first:
-            now = self._now()
+            now = self.now()
             self.late_s += [now - self.sent_at[number] for number in range(first, last)]
 
 
@@ -150,6 +153,7 @@ class Crowd:
         await self.weigh()
         loop = asyncio.get_running_loop()
         round_bytes = self._delivery_bytes * len(self._subscribers)
+        print("begun", flush=True)
         begun, begun_at, sent = self.tally.received, loop.time(), 0
         is_over: asyncio.Future[None] = loop.create_future()
 
@@ -182,7 +186,7 @@ class Crowd:
         begun_at = loop.time()
         for number in range(max(1, int(per_second * seconds))):
             await asyncio.sleep(max(0.0, begun_at + number / per_second - loop.time()))
-            pace.sent_at.append(loop.time())
+            pace.sent_at.append(pace.now())
             self._publisher.transport.write(self._speech.message)
         await self._settle()
         for subscriber in self._subscribers:

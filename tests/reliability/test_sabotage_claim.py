@@ -30,19 +30,19 @@ NO_FENCE_FOR_WORKERS = Change(
 )
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(360)
 def test_one_event_in_a_thousand_that_is_dropped_is_seen_to_be_lost() -> None:
     run = Run("claim", NO_FAULTS, least_events=3300, pause_s=0.005, relays=1, workers=2)
 
     assert_noticed("LOST", run, DROP_ONE_IN_A_THOUSAND)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(360)
 def test_a_watermark_by_number_is_seen_to_lose_what_was_committed_late() -> None:
     assert_noticed("LOST", Run("claim", NO_FAULTS, relays=1, workers=1), *WATERMARK_BY_NUMBER)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(360)
 def test_a_worker_without_a_fence_is_seen_to_settle_what_another_one_is_doing() -> None:
     schedule = Schedule(
         seconds=14.0, kills=0, database_stops=0, freezes=5, freeze_s=(2.2, 3.0), freeze_roles=("delivery",)

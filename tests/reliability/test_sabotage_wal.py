@@ -24,14 +24,14 @@ NO_FENCE_FOR_THE_LEADER = Change(
 )
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(360)
 def test_a_relay_that_acknowledges_before_it_commits_is_seen_to_lose_events() -> None:
     schedule = Schedule(seconds=14.0, kills=7, database_stops=1, freezes=0, kill_roles=("leader",))
 
     assert_noticed("LOST", Run("wal", schedule, workers=1), ACKNOWLEDGE_BEFORE_COMMIT)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(360)
 def test_a_leader_without_a_fence_is_seen_to_settle_what_is_not_its_own_any_more() -> None:
     schedule = Schedule(
         seconds=14.0, kills=0, database_stops=0, freezes=6, freeze_s=(3.5, 4.5), freeze_roles=("leader",)
