@@ -3,13 +3,13 @@
 import json
 import threading
 import time
-import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
+from rowcast.webhooks.ids import event_id_of
 from tests.reliability.ledger_check import Arrived
 from tests.reliability.ledger_pack import content
 
@@ -53,7 +53,7 @@ class WebhookReceiver:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                event_id = str(uuid.UUID(self.headers["webhook-id"].removeprefix("msg_")))
+                event_id = str(event_id_of(self.headers["webhook-id"]))
                 arrivals.add("webhooks", self.path.strip("/"), event_id, body["data"])
                 time.sleep(wait_s)
                 self.send_response(204)

@@ -8,12 +8,7 @@ import msgspec
 from rowcast.core.errors import InvalidInputError
 from rowcast.core.event_pattern import checked_event_pattern, fits_any
 
-ENDPOINT_PREFIX = "ep_"
 PATTERNS_LIMIT = 100
-_KSUID_EPOCH_S = 1_400_000_000
-_KSUID_CHARS = 27
-_KSUID_NOISE_BYTES = 15
-_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -44,17 +39,6 @@ class SigningEndpoint(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         """Give everything but the secrets."""
         return f"SigningEndpoint(id={self.id!r}, secrets={len(self.secrets)}, is_disabled={self.is_disabled})"
-
-
-def endpoint_id(at: datetime, noise: bytes) -> str:
-    """Give `ep_` and 27 characters that sort by time: 40 bits of 4 ms ticks, then `noise` (15 bytes)."""
-    ticks = int((at.timestamp() - _KSUID_EPOCH_S) * 256)
-    number = (ticks << (8 * _KSUID_NOISE_BYTES)) | int.from_bytes(noise[:_KSUID_NOISE_BYTES], "big")
-    digits: list[str] = []
-    for _ in range(_KSUID_CHARS):
-        number, digit = divmod(number, 62)
-        digits.append(_DIGITS[digit])
-    return ENDPOINT_PREFIX + "".join(reversed(digits))
 
 
 def checked_event_types(event_types: Sequence[str] | None) -> list[str] | None:

@@ -1,6 +1,5 @@
-"""The message of an event: the same id and the same bytes for every endpoint and every attempt. Pure."""
+"""The message of an event: the same bytes for every endpoint and every attempt. Pure."""
 
-import uuid
 from datetime import datetime
 
 import msgspec
@@ -13,11 +12,6 @@ class _Body(msgspec.Struct, frozen=True):
     type: str
     timestamp: datetime
     data: msgspec.Raw
-
-
-def message_id(event_id: uuid.UUID) -> str:
-    """Give the id that receivers drop duplicates by; it holds no dot, since a dot ends the id in the signed text."""
-    return f"msg_{event_id.hex}"
 
 
 def message_body(event: Envelope) -> bytes:

@@ -14,7 +14,8 @@ from rowcast.core.telemetry import tell
 from rowcast.egress.client import EgressClient
 from rowcast.webhooks.classify import is_gone, outcome_of
 from rowcast.webhooks.endpoint import Endpoint, SigningEndpoint
-from rowcast.webhooks.message import message_body, message_id
+from rowcast.webhooks.ids import message_id
+from rowcast.webhooks.message import message_body
 from rowcast.webhooks.reader import EndpointReader
 from rowcast.webhooks.signature import signed_headers
 from rowcast.webhooks.table import EndpointTable

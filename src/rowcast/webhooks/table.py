@@ -12,7 +12,8 @@ from rowcast.core.topic import checked_tenant_id
 from rowcast.egress.guard import Policy, check_url
 from rowcast.store.pool import Database
 from rowcast.store.sql import load_queries
-from rowcast.webhooks.endpoint import Endpoint, SigningEndpoint, checked_event_types, endpoint_id
+from rowcast.webhooks.endpoint import Endpoint, SigningEndpoint, checked_event_types
+from rowcast.webhooks.ids import NOISE_BYTES, endpoint_id
 from rowcast.webhooks.signature import new_secret, secret_key
 
 PAGE_LIMIT = 250
@@ -57,7 +58,7 @@ class EndpointTable:
         row = await self._database.fetch_one(
             self._queries["add_endpoint"],
             tenant_id=checked_tenant_id(tenant_id),
-            id=endpoint_id(self._clock.now(), self._noise(15)),
+            id=endpoint_id(self._clock.now(), self._noise(NOISE_BYTES)),
             url=check_url(draft.url, self._policy).text,
             description=draft.description,
             event_types=checked_event_types(draft.event_types),

@@ -114,7 +114,7 @@ async def test_event_arrives_signed_and_verifies_with_the_public_library(world: 
         "data": {"total": "12.50"},
     }
     assert headers["content-type"] == "application/json"
-    assert headers["webhook-id"] == headers["svix-id"] == "msg_01900000000070008000000000000001"
+    assert headers["webhook-id"] == headers["svix-id"] == "msg_0000002wndAAHBC95f4Al8rNFlB"
 
 
 async def test_retry_carries_the_same_id_and_body_with_the_time_of_the_attempt(world: World) -> None:

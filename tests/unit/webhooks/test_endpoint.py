@@ -1,11 +1,11 @@
 """Endpoints as values."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
 from rowcast.core.errors import InvalidInputError
-from rowcast.webhooks.endpoint import Endpoint, SigningEndpoint, checked_event_types, endpoint_id
+from rowcast.webhooks.endpoint import Endpoint, SigningEndpoint, checked_event_types
 
 AT = datetime(2026, 6, 19, tzinfo=UTC)
 
@@ -24,14 +24,6 @@ def test_endpoint_wants_the_types_it_names_or_all(event_types: tuple[str, ...] |
 
 def test_disabled_endpoint_wants_nothing() -> None:
     assert not endpoint(None, is_disabled=True).wants("orders.confirmed")
-
-
-def test_id_is_27_letters_and_digits_and_sorts_by_time() -> None:
-    made = [endpoint_id(AT + timedelta(milliseconds=4 * step), bytes([255 - step]) * 15) for step in range(50)]
-
-    assert all(len(each) == 30 and each.startswith("ep_") and each[3:].isalnum() for each in made)
-    assert made == sorted(made)
-    assert endpoint_id(AT, b"a" * 15) != endpoint_id(AT, b"b" * 15)
 
 
 @pytest.mark.parametrize("event_types", [[], ["orders"], ["orders.*", "x"], ["orders.*"] * 101])
