@@ -1653,10 +1653,11 @@ create table rowcast.portal_link (
     used_at timestamptz
 );
 
--- Senders whose webhooks come in, and which deliveries of theirs were taken already.
+-- Senders whose webhooks come in at /in/<id>; the types of their events begin with `name`. The secrets are sealed JSON.
 create table rowcast.incoming_source (
-    name text primary key,
+    id text primary key,
     tenant_id text not null check (tenant_id <> ''),
+    name text not null,
     scheme text not null,
     secrets bytea not null,
     options json not null default '{}',
@@ -1665,14 +1666,16 @@ create table rowcast.incoming_source (
     changed_at timestamptz not null default clock_timestamp()
 );
 
+create index incoming_source_of on rowcast.incoming_source (tenant_id, id);
+
 -- A sender repeats what it believes lost: its own id of a delivery is taken once.
 create table rowcast.incoming_delivery (
-    source text not null references rowcast.incoming_source (name) on delete cascade,
+    source_id text not null references rowcast.incoming_source (id) on delete cascade,
     delivery_id text not null,
     tenant_id text not null,
     event_id uuid not null,
     received_at timestamptz not null default clock_timestamp(),
-    primary key (source, delivery_id)
+    primary key (source_id, delivery_id)
 );
 
 create index incoming_delivery_age on rowcast.incoming_delivery (received_at);
