@@ -8,6 +8,13 @@ import msgspec
 from rowcast.core.envelope import Envelope
 from rowcast.core.priority import Priority
 
+_ORDERED = "ordered:"
+
+
+def ordered_key(name: str) -> str:
+    """Give the key under which deliveries are made one by one: the next when the one before is settled."""
+    return _ORDERED + name
+
 
 class Owed(msgspec.Struct, frozen=True):
     """What a rule owes for one event, before it is a row: to which target of which sink, how urgent.
@@ -47,3 +54,8 @@ class Delivery(msgspec.Struct, frozen=True):
     key: str = ""
     priority: Priority = Priority.NORMAL
     max_attempts: int = 0
+
+    @property
+    def is_ordered(self) -> bool:
+        """Tell whether the deliveries of its key are made one after the other."""
+        return self.key.startswith(_ORDERED)

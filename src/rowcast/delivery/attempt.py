@@ -6,10 +6,12 @@ import re
 from typing import Literal, NamedTuple
 
 from rowcast.core.delivery import Delivery
-from rowcast.core.outcome import EXCERPT_LIMIT_CHARS, Delivered, Outcome, Rejected, Retry
+from rowcast.core.outcome import EXCERPT_LIMIT_CHARS, Delivered, Rejected, Retry
 from rowcast.core.retry import RetryPolicy, backoff_s, jittered_s
 
-Status = Literal["delivered", "waiting", "dead"]
+Status = Literal["delivered", "waiting", "dead", "cancelled"]
+Result = Delivered | Retry | Rejected
+"""What an attempt that was made came to."""
 
 WORD_LIMIT_CHARS = 128
 """Longest reason and code that a row keeps."""
@@ -30,22 +32,29 @@ class Settled(NamedTuple):
     fingerprint: str | None = None
 
 
-def decide(delivery: Delivery, outcome: Outcome, policy: RetryPolicy, *, noise: float) -> Settled:
+def decide(delivery: Delivery, outcome: Result, policy: RetryPolicy, *, noise: float) -> Settled:
     """Give the next state of `delivery` after an attempt came to `outcome`.
 
     Args:
         delivery: Its own `max_attempts`, when not 0, wins over the policy's.
         outcome: What the sink said.
-        policy: The sink's waits and its greatest number of attempts.
+        policy: The sink's waits and its greatest number of attempts; the outcome's own wins over it.
         noise: A random number from 0 to 1, made by the caller.
     """
     match outcome:
         case Delivered():
             return Settled("delivered")
-        case Retry() if delivery.attempt < (delivery.max_attempts or policy.max_attempts):
-            return _later(delivery, outcome, policy, noise)
+        case Retry() if not is_last(delivery, outcome.policy or policy):
+            return _later(delivery, outcome, outcome.policy or policy, noise)
+        case Rejected(is_cancelled=True):
+            return Settled("cancelled", 0.0, _error(outcome))
         case Retry() | Rejected():
             return _dead(delivery, outcome)
+
+
+def is_last(delivery: Delivery, policy: RetryPolicy) -> bool:
+    """Tell whether no attempt follows this one."""
+    return delivery.attempt >= (delivery.max_attempts or policy.max_attempts)
 
 
 def wait_before_next_s(attempt: int, after_s: float | None, policy: RetryPolicy, *, noise: float) -> float:

@@ -3,15 +3,16 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 
 from rowcast.core.delivery import Delivery
-from rowcast.core.outcome import Outcome, Retry
+from rowcast.core.outcome import Retry
 from rowcast.core.sink import Sink
+from rowcast.delivery.attempt import Result
 from rowcast.delivery.breaker import CLOSED, Breaker, BreakerPolicy, after_failure, ask, probe_given_up
 from rowcast.delivery.ledger import Claim, Hold, Share
 from rowcast.delivery.rate_limit import Limits
@@ -20,6 +21,9 @@ OWN_FAULT = "store_unavailable"
 """Reason of an attempt that failed because our own database was away: it says nothing about the target."""
 Key = tuple[str, str]
 """A tenant and the key of its deliveries."""
+
+Limiter = Callable[[Sequence[Delivery]], Awaitable[Sequence[Limits]]]
+"""Gives the limits of the keys of some deliveries, one for each."""
 
 _BREAKERS_LIMIT = 20_000
 """Keys in trouble that one process remembers; past that the one longest in trouble is forgotten and learnt again."""
@@ -32,14 +36,14 @@ class SinkOptions(msgspec.Struct, frozen=True):
     """How a runner treats one sink.
 
     `concurrency` bounds the attempts of this process, `tenant_share` the part of them that one tenant may hold.
-    `limits` gives the limits of a delivery's key, which hold over all workers. Without `breaker` no key is held back.
+    `limits` gives the limits of deliveries' keys, which hold over all workers. Without `breaker` no key is held back.
     """
 
     concurrency: int = 256
     timeout_s: float = 30.0
     lease_s: float = 10.0
     tenant_share: float = 0.75
-    limits: Callable[[Delivery], Limits] | None = None
+    limits: Limiter | None = None
     breaker: BreakerPolicy | None = None
 
 
@@ -162,7 +166,7 @@ class Lane:
         if breaker is not None:
             self._remember(key_of(delivery), probe_given_up(breaker))
 
-    def learn(self, delivery: Delivery, outcome: Outcome, *, now_s: float, noise: float) -> bool:
+    def learn(self, delivery: Delivery, outcome: Result, *, now_s: float, noise: float) -> bool:
         """Let the breaker of a key hear an outcome; true when it closed, so that held deliveries may come forward."""
         policy, key = self.options.breaker, key_of(delivery)
         if policy is None:
@@ -184,6 +188,15 @@ class Lane:
         self.breakers[key] = breaker
         if len(self.breakers) > _BREAKERS_LIMIT:
             del self.breakers[next(iter(self.breakers))]
+
+
+def alike(limits: Limits) -> Limiter:
+    """Give the limiter that gives every key the same limits."""
+
+    async def limiter(deliveries: Sequence[Delivery]) -> Sequence[Limits]:
+        return [limits] * len(deliveries)
+
+    return limiter
 
 
 def key_of(delivery: Delivery) -> Key:

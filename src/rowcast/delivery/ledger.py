@@ -9,10 +9,10 @@ import msgspec
 
 from rowcast.core.delivery import Delivery, Owed
 from rowcast.core.envelope import Envelope
-from rowcast.core.outcome import Delivered, Outcome, Rejected, Retry
+from rowcast.core.outcome import Delivered, Rejected, Retry
 from rowcast.core.priority import Priority
 from rowcast.core.telemetry import tell
-from rowcast.delivery.attempt import WORD_LIMIT_CHARS, Settled, fingerprint, storable
+from rowcast.delivery.attempt import WORD_LIMIT_CHARS, Result, Settled, fingerprint, storable
 from rowcast.delivery.rate_limit import Limits, burst_size, spacing_us
 from rowcast.store.pool import Connection, Database
 from rowcast.store.sql import load_queries
@@ -20,6 +20,9 @@ from rowcast.store.sql import load_queries
 _TENANT_STEPS = 200
 """How many tenants one claim by turns looks at: a millisecond or so of the database."""
 _RESULT_LIMIT_CHARS = 65_536
+_DETAIL_LIMIT_CHARS = 131_072
+_ORDER_WAIT_S = (60.0, 300.0)
+"""How long a delivery whose turn has not come waits at least and at most when nobody calls it forward."""
 _UNSEEN_WAIT_S = 0.02
 """How long a delivery waits for an event whose commit the log told of before other sessions see it."""
 _PRIORITIES = {int(priority): priority for priority in Priority}
@@ -52,7 +55,7 @@ class Settlement(msgspec.Struct, frozen=True):
     """The result of one attempt on its way into the ledger."""
 
     delivery: Delivery
-    outcome: Outcome
+    outcome: Result
     settled: Settled
     latency_ms: float
 
@@ -187,13 +190,27 @@ class Ledger:
         )
         return frozenset(row["id"] for row in rows)
 
+    async def keep_order(self, sink: str, ordered: Sequence[Delivery]) -> frozenset[int]:
+        """Give the ids of those claimed deliveries whose key owes an earlier one still: they have been put back."""
+        if not ordered:
+            return frozenset()
+        rows = await self._database.fetch(
+            self._queries["keep_order"],
+            sink=sink,
+            ids=[delivery.id for delivery in ordered],
+            fences=[delivery.fence for delivery in ordered],
+            least_s=_ORDER_WAIT_S[0],
+            most_s=_ORDER_WAIT_S[1],
+        )
+        return frozenset(row["id"] for row in rows)
+
     async def call_forward(self, sink: str, places: Mapping[tuple[str, str], int], *, reason: str) -> int:
         """Make held deliveries of (tenant, key) pairs due at once, as many as there are places, and give how many.
 
         Args:
             sink: Which sink.
             places: How many of each pair.
-            reason: `concurrency` or `breaker`: why they are held.
+            reason: `concurrency`, `breaker` or `order`: why they are held.
         """
         if not places:
             return 0
@@ -255,11 +272,12 @@ def _columns(results: Sequence[Settlement]) -> dict[str, list[Any]]:
         "reasons": [reason for _, reason, _, _ in words],
         "codes": [code for _, _, code, _ in words],
         "excerpts": [excerpt for _, _, _, excerpt in words],
+        "details": [_kept_detail(result.outcome.detail) for result in ordered],
         "latencies_ms": [result.latency_ms for result in ordered],
     }
 
 
-def _words(outcome: Outcome) -> tuple[str, str, str, str]:
+def _words(outcome: Result) -> tuple[str, str, str, str]:
     match outcome:
         case Delivered(code=code, excerpt=excerpt):
             return "delivered", "", storable(code, WORD_LIMIT_CHARS), storable(excerpt)
@@ -270,7 +288,7 @@ def _words(outcome: Outcome) -> tuple[str, str, str, str]:
     return kind, storable(reason, WORD_LIMIT_CHARS), storable(code, WORD_LIMIT_CHARS), storable(excerpt)
 
 
-def _result(outcome: Outcome) -> str | None:
+def _result(outcome: Result) -> str | None:
     """Give a task's result if the database can keep it: the delivery is delivered either way."""
     if not isinstance(outcome, Delivered) or outcome.result is None:
         return None
@@ -281,6 +299,11 @@ def _result(outcome: Outcome) -> str | None:
     return (
         outcome.result if len(outcome.result) <= _RESULT_LIMIT_CHARS else '"The result was too large and was not kept."'
     )
+
+
+def _kept_detail(detail: str | None) -> str | None:
+    """Give what the attempt was if the database can keep it."""
+    return detail if detail is not None and len(detail) <= _DETAIL_LIMIT_CHARS and "\\u0000" not in detail else None
 
 
 def _delivery(row: Mapping[str, Any]) -> Delivery:

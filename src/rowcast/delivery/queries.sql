@@ -102,15 +102,16 @@ with settled as (
         settled_at = case given.status when 'waiting' then null else clock_timestamp() end
     from unnest(:ids::bigint[], :fences::bigint[], :statuses::text[], :waits_s::double precision[], :errors::text[],
                 :fingerprints::text[], :results::text[], :outcomes::text[], :reasons::text[], :codes::text[],
-                :excerpts::text[], :latencies_ms::double precision[])
-        as given(id, fence, status, wait_s, error, fingerprint, result, outcome, reason, code, excerpt, latency_ms)
+                :excerpts::text[], :details::text[], :latencies_ms::double precision[])
+        as given(id, fence, status, wait_s, error, fingerprint, result, outcome, reason, code, excerpt, detail,
+                 latency_ms)
     where d.id = given.id and d.fence = given.fence and d.status = 'running'
-    returning d.id, d.fence, d.tenant_id, d.attempt, 
-              given.outcome, given.reason, given.code, given.excerpt, given.latency_ms
+    returning d.id, d.fence, d.tenant_id, d.attempt,
+              given.outcome, given.reason, given.code, given.excerpt, given.detail, given.latency_ms
 ), recorded as (
     insert into rowcast.attempt
-        (delivery_id, fence, tenant_id, attempt, outcome, reason, code, excerpt, started_at, latency_ms, worker)
-    select id, fence, tenant_id, attempt, outcome, reason, code, excerpt,
+        (delivery_id, fence, tenant_id, attempt, outcome, reason, code, excerpt, detail, started_at, latency_ms, worker)
+    select id, fence, tenant_id, attempt, outcome, reason, code, excerpt, detail::json,
            clock_timestamp() - make_interval(secs => latency_ms / 1000), latency_ms, :worker
     from settled
 )
@@ -139,6 +140,10 @@ returning d.id;
 -- name: admit
 -- Those of the claimed deliveries that the limits let run now; the others have been put back.
 select rowcast.admit(:sink, :ids, :fences, :spacing_us, :bursts, :concurrency, :hold_s) as id;
+
+-- name: keep_order
+-- Those of the claimed deliveries whose key owes an earlier one; they have been put back.
+select rowcast.keep_order(:sink, :ids, :fences, :least_s, :most_s) as id;
 
 -- name: call_forward
 -- Makes held deliveries of some keys due at once; gives how many.

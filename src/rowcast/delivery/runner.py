@@ -3,18 +3,19 @@
 import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 import msgspec
 
 from rowcast.core.clock import Clock
 from rowcast.core.delivery import Delivery
 from rowcast.core.errors import StoreError
-from rowcast.core.outcome import Delivered, Outcome, Rejected, Retry
+from rowcast.core.outcome import Delivered, Outcome, Postponed, Rejected, Retry
 from rowcast.core.sink import Sink
 from rowcast.core.telemetry import tell
-from rowcast.delivery.attempt import decide
+from rowcast.delivery.attempt import Result, decide
 from rowcast.delivery.lane import OWN_FAULT, Flight, Lane, SinkOptions, key_of
-from rowcast.delivery.ledger import Ledger, Settlement
+from rowcast.delivery.ledger import Hold, Ledger, Settlement
 from rowcast.delivery.settler import Settler
 
 _FIRST_PAUSE_S = 0.1
@@ -151,19 +152,24 @@ class Runner:
         await self._ledger.put_back(holds)
         if holds:
             tell("delivery.held", sink=lane.name, reason="breaker", count=len(holds))
+        early = await self._ledger.keep_order(lane.name, [delivery for delivery in runs if delivery.is_ordered])
+        return await self._admitted(lane, self._without(lane, runs, early, "order"))
+
+    async def _admitted(self, lane: Lane, runs: list[Delivery]) -> list[Delivery]:
         if lane.options.limits is None or not runs:
             return runs
-        limited = [(delivery, limits) for delivery in runs if not (limits := lane.options.limits(delivery)).is_open]
+        asked = zip(runs, await lane.options.limits(runs), strict=True)
+        limited = [(delivery, limits) for delivery, limits in asked if not limits.is_open]
         if not limited:
             return runs
         admitted = await self._ledger.admit(lane.name, limited, hold_s=self._settings.hold_s)
         refused = {delivery.id for delivery, _ in limited} - admitted
-        return self._without(lane, runs, refused)
+        return self._without(lane, runs, refused, "limit")
 
-    def _without(self, lane: Lane, runs: list[Delivery], refused: set[int]) -> list[Delivery]:
+    def _without(self, lane: Lane, runs: list[Delivery], refused: AbstractSet[int], reason: str) -> list[Delivery]:
         if not refused:
             return runs
-        tell("delivery.held", sink=lane.name, reason="limit", count=len(refused))
+        tell("delivery.held", sink=lane.name, reason=reason, count=len(refused))
         for delivery in runs:
             if delivery.id in refused:
                 lane.give_up_probe(delivery)
@@ -188,7 +194,11 @@ class Runner:
                 # This process stood still since the claim; the delivery belongs to another by now.
                 tell("delivery.lease_lost", sink=lane.name, attempt=flight.delivery.attempt)
                 return
-            self._settle(lane, flight, await self._outcome(lane, flight.delivery))
+            outcome = await self._outcome(lane, flight.delivery)
+            if isinstance(outcome, Postponed):
+                self._give_back(lane, flight.delivery, outcome)
+            else:
+                self._settle(lane, flight, outcome)
         finally:
             self._land_one(lane, flight)
 
@@ -209,7 +219,12 @@ class Runner:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a bad sink must not cancel its neighbours
             return Retry(f"crash:{type(error).__name__}", excerpt=_sentence(error))
 
-    def _settle(self, lane: Lane, flight: Flight, outcome: Outcome) -> None:
+    def _give_back(self, lane: Lane, delivery: Delivery, outcome: Postponed) -> None:
+        lane.give_up_probe(delivery)
+        tell("delivery.held", sink=lane.name, reason=outcome.reason, count=1)
+        self._settler.give_back(Hold(delivery, outcome.wait_s, outcome.reason))
+
+    def _settle(self, lane: Lane, flight: Flight, outcome: Result) -> None:
         delivery, now_s = flight.delivery, self._clock.monotonic_s()
         settled = decide(delivery, outcome, lane.sink.retry_policy, noise=self._noise())
         duration_s = now_s - flight.started_s
@@ -311,7 +326,7 @@ class Runner:
 
 
 def _checked(outcome: object) -> Outcome:
-    if isinstance(outcome, Delivered | Retry | Rejected):
+    if isinstance(outcome, Delivered | Retry | Rejected | Postponed):
         return outcome
     return Rejected("sink_fault", excerpt=f"The sink gave {type(outcome).__name__}, not an outcome.")
 

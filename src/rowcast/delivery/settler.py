@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from rowcast.core.errors import StoreError
 from rowcast.core.telemetry import tell
 from rowcast.delivery.lane import Key, key_of
-from rowcast.delivery.ledger import Ledger, Settlement
+from rowcast.delivery.ledger import Hold, Ledger, Settlement
 
 _BATCH = 500
 _FIRST_PAUSE_S = 0.05
@@ -39,6 +39,7 @@ class Settler:
         self._limited_sinks = limited_sinks
         self._wake = wake
         self._results: list[Settlement] = []
+        self._holds: list[Hold] = []
         self._forward: dict[tuple[str, str], Counter[Key]] = {}
         self._changed = asyncio.Event()
         self._is_closing = False
@@ -46,11 +47,16 @@ class Settler:
     @property
     def is_full(self) -> bool:
         """Tell whether so many results wait that nothing more should be claimed."""
-        return len(self._results) >= self._limit
+        return len(self._results) + len(self._holds) >= self._limit
 
     def put(self, result: Settlement) -> None:
         """Take a result over; it is settled soon, in a batch."""
         self._results.append(result)
+        self._changed.set()
+
+    def give_back(self, hold: Hold) -> None:
+        """Take over a delivery that was not tried; it is put back soon."""
+        self._holds.append(hold)
         self._changed.set()
 
     def call_forward(self, sink: str, key: Key) -> None:
@@ -66,8 +72,8 @@ class Settler:
     async def run(self) -> None:
         """Settle until `close`. While one statement runs the next batch gathers: load makes batches large by itself."""
         pause_s = _FIRST_PAUSE_S
-        while self._results or self._forward or not self._is_closing:
-            if not self._results and not self._forward:
+        while self._has_work or not self._is_closing:
+            if not self._has_work:
                 await self._changed.wait()
             self._changed.clear()
             try:
@@ -78,7 +84,15 @@ class Settler:
                 await asyncio.sleep(pause_s * (0.5 + self._noise()))
                 pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
 
+    @property
+    def _has_work(self) -> bool:
+        return bool(self._results or self._holds or self._forward)
+
     async def _flush(self) -> None:
+        while self._holds:
+            holds = self._holds[:_BATCH]
+            await self._ledger.put_back(holds)
+            del self._holds[: len(holds)]
         while self._results:
             batch = self._results[:_BATCH]
             await self._settle(batch)
@@ -114,6 +128,8 @@ class Settler:
             if result.delivery.sink in self._limited_sinks:
                 places = self._forward.setdefault((result.delivery.sink, "concurrency"), Counter())
                 places[key_of(result.delivery)] += 1
+            if result.delivery.is_ordered and result.settled.status != "waiting":
+                self._forward.setdefault((result.delivery.sink, "order"), Counter())[key_of(result.delivery)] += 1
 
 
 def _is_soon(result: Settlement) -> bool:

@@ -24,7 +24,7 @@ from rowcast.core.pack import Pack
 from rowcast.core.retry import RetryPolicy
 from rowcast.core.sink import Sink
 from rowcast.delivery.breaker import BreakerPolicy
-from rowcast.delivery.lane import SinkOptions
+from rowcast.delivery.lane import SinkOptions, alike
 from rowcast.delivery.ledger import Ledger
 from rowcast.delivery.rate_limit import Limits
 from rowcast.delivery.runner import Runner
@@ -294,6 +294,6 @@ def sink_options(settings: Settings, sink: Sink) -> SinkOptions:
         concurrency=delivery.concurrency,
         timeout_s=delivery.timeout_s,
         lease_s=delivery.lease_s,
-        limits=lambda _: limits,
+        limits=alike(limits),
         breaker=BreakerPolicy(),
     )

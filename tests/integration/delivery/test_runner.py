@@ -17,7 +17,7 @@ from rowcast.core.outcome import Delivered, Outcome, Rejected, Retry
 from rowcast.core.retry import RetryPolicy
 from rowcast.core.telemetry import listening
 from rowcast.delivery.breaker import BreakerPolicy
-from rowcast.delivery.lane import SinkOptions
+from rowcast.delivery.lane import SinkOptions, alike
 from rowcast.delivery.ledger import Claim, Ledger, Settlement
 from rowcast.delivery.rate_limit import Limits, spacing_us
 from rowcast.delivery.runner import Runner, RunnerSettings
@@ -561,7 +561,7 @@ async def test_two_runners_together_keep_a_keys_concurrency(bench: Any) -> None:
         running[delivery.key] -= 1
         return Delivered()
 
-    options = {"limits": lambda delivery: Limits(concurrency=3), "poll_s": 0.1}
+    options = {"limits": alike(Limits(concurrency=3)), "poll_s": 0.1}
     async with _running(
         _runner(bench.ledger, ActingSink(count), **options), _runner(bench.other(), ActingSink(count), **options)
     ):
@@ -576,7 +576,7 @@ async def test_two_runners_together_keep_a_keys_rate(bench: Any) -> None:
     sinks = [ActingSink(), ActingSink()]
     limits = Limits(rate_per_minute=600, burst=5)
     runners = [
-        _runner(ledger, sink, limits=lambda delivery: limits, poll_s=0.05)
+        _runner(ledger, sink, limits=alike(limits), poll_s=0.05)
         for ledger, sink in zip((bench.ledger, bench.other()), sinks, strict=True)
     ]
     async with _running(*runners):

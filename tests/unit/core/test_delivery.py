@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rowcast.core.delivery import Delivery, Owed
+from rowcast.core.delivery import Delivery, Owed, ordered_key
 from rowcast.core.priority import Priority
 
 
@@ -19,3 +19,10 @@ def test_a_delivery_cannot_be_changed() -> None:
 
     with pytest.raises(AttributeError):
         delivery.fence = 2  # type: ignore[misc]
+
+
+def test_a_key_says_whether_its_deliveries_are_made_in_order() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+
+    assert Delivery(1, "acme", "webhooks", "ep_1", 1, 1, at, key=ordered_key("ep_1")).is_ordered
+    assert not Delivery(1, "acme", "webhooks", "ep_1", 1, 1, at, key="ep_1").is_ordered

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rowcast.core.retry import RetryPolicy, backoff_s, jittered_s
+from rowcast.core.retry import RetryPolicy, backoff_s, jittered_s, scheduled
 
 POLICIES = st.builds(
     RetryPolicy,
@@ -33,3 +33,11 @@ def test_jitter_keeps_the_wait_within_its_share(wait_s: float, policy: RetryPoli
 
 def test_noise_in_the_middle_changes_nothing() -> None:
     assert jittered_s(10.0, RetryPolicy(), 0.5) == 10.0
+
+
+def test_a_list_of_waits_is_kept_to_and_one_attempt_more_than_there_are_waits() -> None:
+    policy = scheduled((5, 300, 200_000))
+
+    assert [backoff_s(attempt, policy) for attempt in (1, 2, 3, 9)] == [5, 300, 200_000, 200_000]
+    assert (policy.max_attempts, policy.cap_s) == (4, 200_000)
+    assert (scheduled(()).max_attempts, scheduled((1,)).cap_s) == (1, 86_400)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from rowcast.core.delivery import Delivery
 from rowcast.core.outcome import Delivered, Rejected, Retry
-from rowcast.core.retry import RetryPolicy
+from rowcast.core.retry import RetryPolicy, scheduled
 from rowcast.delivery.attempt import decide, fingerprint, normalised, storable, wait_before_next_s
 
 _POLICY = RetryPolicy(max_attempts=4, base_s=5.0, cap_s=100.0, jitter=0.2)
@@ -116,3 +116,16 @@ def test_storable_text_has_no_nul_and_no_lone_surrogate_and_keeps_the_limit(text
 
 def test_storable_replaces_a_lone_surrogate() -> None:
     assert storable("a\ud800b") == "a?b"
+
+
+def test_the_outcomes_own_policy_wins_over_that_of_the_sink() -> None:
+    own = Retry("http_503", policy=scheduled((7.0, 9.0), jitter=0.0))
+
+    assert decide(_delivery(attempt=2), own, _POLICY, noise=0.5).wait_s == 9.0
+    assert decide(_delivery(attempt=3), own, _POLICY, noise=0.5).status == "dead"
+
+
+def test_what_its_target_does_not_take_is_cancelled_and_is_no_dead_letter() -> None:
+    settled = decide(_delivery(), Rejected("endpoint_disabled", is_cancelled=True), _POLICY, noise=0.5)
+
+    assert settled == ("cancelled", 0.0, "endpoint_disabled", None)

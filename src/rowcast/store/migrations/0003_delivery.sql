@@ -18,7 +18,7 @@ create table rowcast.delivery (
     leased_until timestamptz,
     leased_by text,
     claimed_at timestamptz,
-    held text not null default '' check (held in ('', 'rate_limit', 'concurrency', 'breaker', 'event')),
+    held text not null default '' check (held in ('', 'rate_limit', 'concurrency', 'breaker', 'event', 'order', 'host')),
     error text,
     fingerprint text,
     payload json,
@@ -34,6 +34,9 @@ create index delivery_due on rowcast.delivery (sink, priority, due_at, id) where
 create index delivery_turn on rowcast.delivery (sink, tenant_id, priority, due_at, id) where status = 'waiting';
 create index delivery_leased on rowcast.delivery (sink, leased_until) where status = 'running';
 create index delivery_held on rowcast.delivery (sink, tenant_id, key, id) where status = 'waiting' and held <> '';
+-- What keys that are kept in order still owe: `ordered_key` of core/delivery.py begins so.
+create index delivery_ordered on rowcast.delivery (sink, tenant_id, key, id)
+    where key like 'ordered:%' and status in ('waiting', 'running');
 create index delivery_dead on rowcast.delivery (fingerprint, id) where status = 'dead' and replayed_at is null;
 create index delivery_event on rowcast.delivery (event_id) where event_id is not null;
 create index delivery_tenant on rowcast.delivery (tenant_id, id);
@@ -173,7 +176,43 @@ begin
 end
 $$;
 
--- Makes deliveries that were put back by a concurrency limit or an open breaker due at once; gives how many.
+-- Puts back those claimed deliveries of ordered keys whose key owes an earlier one still, and gives their ids. They are
+-- called forward when that one is settled; at the latest they look again when it is due, within `least_s` to `most_s`.
+-- Under the lock of `admit`: see `call_forward`.
+create function rowcast.keep_order(
+    sink text, ids bigint[], fences bigint[], least_s double precision, most_s double precision
+) returns setof bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    asked_sink text := sink;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('rowcast.admit ' || asked_sink, 0));
+    return query
+    with early as materialized (
+        select d.id, d.fence, first.due_at
+        from unnest(ids, fences) as a(id, fence)
+        join rowcast.delivery d on d.id = a.id and d.fence = a.fence and d.status = 'running'
+        cross join lateral (
+            select e.id, e.due_at from rowcast.delivery e
+            where e.sink = asked_sink and e.tenant_id = d.tenant_id and e.key = d.key and e.key like 'ordered:%'
+              and e.status in ('waiting', 'running')
+            order by e.id limit 1
+        ) first
+        where first.id < d.id
+    )
+    update rowcast.delivery d
+    set status = 'waiting', attempt = d.attempt - 1, leased_until = null, leased_by = null, held = 'order',
+        due_at = clock_timestamp() + make_interval(
+            secs => least(most_s, greatest(least_s, extract(epoch from e.due_at - clock_timestamp()))))
+    from early e where d.id = e.id and d.fence = e.fence and d.status = 'running'
+    returning d.id;
+end
+$$;
+
+-- Makes deliveries that were put back by a concurrency limit, an open breaker or the order due at once; gives how many.
 -- Under the lock of `admit`, so that none is put back unseen while the place it waits for becomes free.
 create function rowcast.call_forward(
     sink text, tenant_ids text[], keys text[], places integer[], reason text
@@ -243,7 +282,7 @@ begin
 end
 $$;
 
-revoke execute on function rowcast.admit, rowcast.call_forward, rowcast.settle_events from public;
+revoke execute on function rowcast.admit, rowcast.keep_order, rowcast.call_forward, rowcast.settle_events from public;
 
 -- Adds one run of a task, in the caller's transaction, and gives its delivery's id: select rowcast.enqueue('acme', 'shop.pack', '{"order_id": "o1"}').
 -- A runner's poll finds it. No NOTIFY: one on the write path costs the application two thirds of its commits.
