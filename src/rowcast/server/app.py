@@ -53,6 +53,7 @@ from rowcast.router.rule import built_in_rules
 from rowcast.server.channel_policies import channel_policies
 from rowcast.server.channels import declared_channels
 from rowcast.server.feed_choice import is_log_streamed
+from rowcast.server.key_ring import key_ring
 from rowcast.server.plugins import options_of
 from rowcast.server.policy import egress_policy
 from rowcast.server.recovery import channel_log
@@ -62,6 +63,8 @@ from rowcast.server.socket_limits import hub_limits, tenant_limits, worker_share
 from rowcast.server.transports import LIMITS as TRANSPORT_LIMITS
 from rowcast.server.transports import transport_rules, transport_sinks
 from rowcast.store.pool import Database, PoolSettings, open_database
+from rowcast.webhooks.sealing import KeyRing
+from rowcast.webhooks.secrets_table import SecretTable
 from rowcast.webhooks.sink import WebhookSink
 from rowcast.webhooks.table import EndpointTable
 
@@ -79,6 +82,7 @@ class App:
     bus: Bus
     catalogue: EventTypes
     ledger: Ledger
+    ring: KeyRing
     endpoints: EndpointTable
     router: Router
     hub: Hub | None
@@ -140,7 +144,9 @@ class _Build:
     async def app(self, stack: AsyncExitStack, options: Mapping[str, tuple[Any, ...]]) -> App:
         """Put everything together; what must be closed is left to `stack`."""
         policy = egress_policy(self.settings)
-        endpoints = EndpointTable(database=self.database, policy=policy, clock=self.clock)
+        ring = key_ring(self.settings)
+        secrets = SecretTable(database=self.database, ring=ring, clock=self.clock)
+        endpoints = EndpointTable(database=self.database, policy=policy, clock=self.clock, secrets=secrets)
         sinks = await self._sinks(stack, endpoints, policy, options["tasks"])
         rules = (*built_in_rules(), *transport_rules(self.settings.ably), *options["rules"])
         router = Router(rules=rules, sinks=sinks, live_sinks=(RealtimeSink(bus=self.bus),))
@@ -155,6 +161,7 @@ class _Build:
             bus=self.bus,
             catalogue=DECLARED,
             ledger=ledger,
+            ring=ring,
             endpoints=endpoints,
             router=router,
             hub=await self._hub(stack, options) if "gateway" in roles else None,

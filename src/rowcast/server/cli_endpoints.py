@@ -8,9 +8,11 @@ import typer
 
 from rowcast.core.clock import SystemClock
 from rowcast.server.command import Json, Place, asked, command_database, loaded_settings, placed, run
+from rowcast.server.key_ring import command_ring
 from rowcast.server.output import print_json, show_pairs, show_rows
 from rowcast.server.policy import egress_policy
 from rowcast.server.wire import shown, shown_all
+from rowcast.webhooks.secrets_table import SecretTable
 from rowcast.webhooks.table import EndpointDraft, EndpointTable
 
 Tenant = Annotated[str, typer.Option("--tenant", help="whose it is")]
@@ -39,7 +41,7 @@ def create_endpoint(
     async def command() -> dict[str, Any]:
         async with _endpoint_table(place) as table:
             endpoint = await table.create(tenant, draft)
-            return {**shown(endpoint), "secret": await table.secret(tenant, endpoint.id)}
+            return {**shown(endpoint), "secret": await table.secrets.current(tenant, endpoint.id)}
 
     show_pairs(run(place, command), is_json=is_json)
 
@@ -75,6 +77,7 @@ def delete_endpoint(context: typer.Context, endpoint_id: str, tenant: Tenant, is
 
 @asynccontextmanager
 async def _endpoint_table(place: Place) -> AsyncIterator[EndpointTable]:
-    policy = egress_policy(loaded_settings(place).settings)
+    policy, clock = egress_policy(loaded_settings(place).settings), SystemClock()
     async with command_database(place) as database:
-        yield EndpointTable(database=database, policy=policy, clock=SystemClock())
+        secrets = SecretTable(database=database, ring=command_ring(place), clock=clock)
+        yield EndpointTable(database=database, policy=policy, clock=clock, secrets=secrets)

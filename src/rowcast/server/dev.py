@@ -30,6 +30,7 @@ from rowcast.server.dev_folder import (
 from rowcast.server.dev_page import dev_page
 from rowcast.server.embedded import EmbeddedPostgres
 from rowcast.server.instance import Instance, remove_instance, write_instance
+from rowcast.server.key_ring import sealed_by
 from rowcast.server.keys import SCOPES, keep_key
 from rowcast.server.local_only import is_local
 from rowcast.server.parts import api_routes, health_watch, told, user_routes
@@ -73,7 +74,7 @@ async def run_development(loaded: Loaded, options: DevelopmentOptions) -> None:
         server = loaded.settings.server
         listener = stack.enter_context(bind(server.host, server.port, is_next_allowed=True))
         instance = _instance(listener, url, keys, options)
-        settings = _open_to_catcher(loaded.settings, listener)
+        settings = sealed_by(_open_to_catcher(loaded.settings, listener), keys.seal_key)
         packs = load_packs(settings.packs, beside=(pack,) if options.is_sampled else ())
         await migrate_database(url)
         is_alone = loaded.settings.database.url is None

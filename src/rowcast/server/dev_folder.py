@@ -11,6 +11,7 @@ from rowcast.core.codec import decode_json
 from rowcast.core.errors import ConfigError, InvalidInputError
 from rowcast.server.embedded_folder import lock_folder
 from rowcast.server.instance import remove_instance
+from rowcast.webhooks.sealing import KEY_BYTES, SealKey, written_key
 from rowcast.webhooks.signature import secret_text
 
 FILE_NAME = "keys.json"
@@ -25,6 +26,7 @@ class DevelopmentKeys(msgspec.Struct, frozen=True):
 
     api_key: str
     webhook_secret: str
+    seal_key: str = ""
 
 
 def prepare_folder(folder: Path) -> Path:
@@ -47,15 +49,18 @@ def prepare_folder(folder: Path) -> Path:
 
 
 def development_keys(folder: Path) -> DevelopmentKeys:
-    """Give the keys of this folder; make them the first time."""
+    """Give the keys of this folder; make what is missing of them."""
     file = folder / FILE_NAME
     try:
-        return decode_json(file.read_bytes(), DevelopmentKeys)
+        kept = decode_json(file.read_bytes(), DevelopmentKeys)
     except (OSError, InvalidInputError):
-        keys = DevelopmentKeys(f"rk_dev_{secrets.token_urlsafe(24)}", secret_text(secrets.token_bytes(32)))
-        file.touch(mode=0o600)
-        file.write_bytes(msgspec.json.encode(keys))
-        return keys
+        kept = DevelopmentKeys(f"rk_dev_{secrets.token_urlsafe(24)}", secret_text(secrets.token_bytes(32)))
+    if kept.seal_key:
+        return kept
+    keys = msgspec.structs.replace(kept, seal_key=written_key(SealKey("dev", secrets.token_bytes(KEY_BYTES))))
+    file.touch(mode=0o600)
+    file.write_bytes(msgspec.json.encode(keys))
+    return keys
 
 
 def empty_folder(folder: Path) -> None:

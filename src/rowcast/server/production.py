@@ -12,6 +12,7 @@ from rowcast.observe.health import Health
 from rowcast.observe.metrics import Metrics
 from rowcast.server.app import App, open_app
 from rowcast.server.dev_folder import DEVELOPMENT_JWT_SECRET
+from rowcast.server.key_ring import key_ring, tell_unsealed
 from rowcast.server.parts import api_routes, health_watch, own_routes, told, user_routes
 from rowcast.server.plugins import load_packs
 from rowcast.server.ports import bind, reserve
@@ -33,10 +34,11 @@ async def run_production(settings: Settings, *, is_migrated: bool = False) -> No
         settings: What the operator wants.
         is_migrated: Bring the schema up to date first.
     Raises:
-        ConfigError: `config.no_database`, `config.schema_behind`, `config.jwt_secret`, `config.port_in_use`, ...
+        ConfigError: `config.no_database`, `config.schema_behind`, `config.jwt_secret`, `config.seal_keys`, ...
         StoreUnavailableError: The database did not come within `database.start_timeout_s`.
     """
     refuse_shim(settings)
+    key_ring(settings)  # refused here, before anything has started
     if settings.server.workers > 1 and "gateway" in settings.server.roles:
         await _run_with_workers(settings, is_migrated=is_migrated)
         return
@@ -50,6 +52,7 @@ async def run_production(settings: Settings, *, is_migrated: bool = False) -> No
         # Also without a gateway: whoever starts processes asks each of them whether it is ready.
         listener = stack.enter_context(bind(settings.server.host, settings.server.port, is_next_allowed=False))
         stack.enter_context(told(settings, metrics))
+        tell_unsealed(settings)
         await _await_schema(url, is_migrated=is_migrated, patience_s=settings.database.start_timeout_s)
         app = await stack.enter_async_context(open_app(settings, database_url=url, packs=packs))
         await _serve(app, listener, tokens, health=health, metrics=metrics)
@@ -91,6 +94,7 @@ async def _run_with_workers(settings: Settings, *, is_migrated: bool) -> None:
     with ExitStack() as stack:
         reserved = stack.enter_context(reserve(settings.server.host, settings.server.port))
         stack.enter_context(told(settings, metrics))
+        tell_unsealed(settings)
         await _await_schema(url, is_migrated=is_migrated, patience_s=settings.database.start_timeout_s)
         roles = tuple(role for role in settings.server.roles if role != "gateway")
         async with open_app(with_roles(settings, roles), database_url=url, packs=packs) as app:

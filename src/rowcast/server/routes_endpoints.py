@@ -34,7 +34,7 @@ def endpoint_routes(*, table: EndpointTable, find_key: KeyFinder) -> Router:
         """Add an endpoint; its secret is in the answer."""
         tenant = named_tenant(request.state["key"], data.tenant_id)
         endpoint = await table.create(tenant, _draft(data))
-        return {**shown(endpoint), "secret": await table.secret(tenant, endpoint.id)}
+        return {**shown(endpoint), "secret": await table.secrets.current(tenant, endpoint.id)}
 
     @get("/", guards=may_read)
     async def list_endpoints(

@@ -1,6 +1,7 @@
 """Settings: defaults < rowcast.toml < `ROWCAST_*` < flags. An unknown name is refused, never ignored."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,9 @@ _OTHER_NAMES = frozenset(
 """.split()
 )
 
-_LISTS = ("packs", "webhooks.allow_private", "server.roles", "auth.tenant_from", "ably.events", "ably.origins")
+_LISTS = frozenset(
+    "packs webhooks.allow_private server.roles auth.tenant_from secrets.keys ably.events ably.origins".split()
+)
 
 Origin = Literal["default", "file", "environment", "flag"]
 
@@ -189,6 +192,15 @@ class WebhookSettings(_Section):
     rate_per_minute: int = Field(default=100, ge=1, description="posts a minute to one endpoint")
 
 
+class SecretsSettings(_Section):
+    """How what is secret lies in the database. Without `keys`, as it is."""
+
+    keys: tuple[SecretStr, ...] = Field(
+        default=(),
+        description="keys that seal secrets, name:base64 of 32 bytes each; the first seals, all of them open",
+    )
+
+
 class AblySettings(_Section):
     """Committed events told on Ably's channels too. Without `key`, none are."""
 
@@ -236,6 +248,7 @@ class Settings(_Section):
     relay: RelaySettings = RelaySettings()
     delivery: DeliverySettings = DeliverySettings()
     webhooks: WebhookSettings = WebhookSettings()
+    secrets: SecretsSettings = SecretsSettings()
     ably: AblySettings = AblySettings()
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
@@ -352,7 +365,8 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, object]:
             continue
         name = variable.removeprefix(ENV_PREFIX).lower().replace("__", ".")
         if variable.endswith(_FILE_SUFFIX) and name not in leaf_names():
-            found[name.removesuffix(_FILE_SUFFIX.lower())] = _read_secret(variable, text)
+            leaf = name.removesuffix(_FILE_SUFFIX.lower())
+            found[leaf] = _listed(leaf, _read_secret(variable, text))
         else:
             found[name] = _listed(name, text)
     return found
@@ -366,9 +380,9 @@ def _read_secret(variable: str, path: str) -> str:
 
 
 def _listed(name: str, text: str) -> object:
-    """Lists come as comma-separated text: `ROWCAST_PACKS=shop.events:pack,other:pack`."""
+    """Lists come as comma-separated text, or a line each: `ROWCAST_PACKS=shop.events:pack,other:pack`."""
     if name in _LISTS:
-        return tuple(item.strip() for item in text.split(",") if item.strip())
+        return tuple(item.strip() for item in re.split(r"[,\n]", text) if item.strip())
     return text
 
 

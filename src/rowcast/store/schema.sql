@@ -786,7 +786,6 @@ create table rowcast.endpoint (
     url text not null,
     description text not null default '',
     event_types text[],
-    secret text not null,
     disabled boolean not null default false,
     created_at timestamptz not null default clock_timestamp(),
     changed_at timestamptz not null default clock_timestamp(),
@@ -1658,6 +1657,7 @@ create index endpoint_secret_of on rowcast.endpoint_secret (endpoint_id, id);
 create unique index endpoint_secret_in_use on rowcast.endpoint_secret (endpoint_id) where expires_at is null;
 
 -- How far a long task of the API has come: recover, bulk replay.
+create index endpoint_secret_end on rowcast.endpoint_secret (expires_at) where expires_at is not null;
 create table rowcast.background_task (
     id text primary key,
     tenant_id text not null check (tenant_id <> ''),

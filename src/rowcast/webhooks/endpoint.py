@@ -29,12 +29,16 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class SigningEndpoint(msgspec.Struct, frozen=True):
-    """What one attempt needs of an endpoint. Its text form hides the secrets."""
+    """What one attempt needs of an endpoint. Its text form hides the secrets.
+
+    `unopened` is the code why the secret in use cannot be opened; empty when it can.
+    """
 
     id: str
     url: str
     secrets: tuple[str, ...]
     is_disabled: bool
+    unopened: str = ""
 
     def __repr__(self) -> str:
         """Give everything but the secrets."""

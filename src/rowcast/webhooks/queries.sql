@@ -1,7 +1,7 @@
 -- name: add_endpoint
 -- A new endpoint of one tenant.
-insert into rowcast.endpoint (tenant_id, id, url, description, event_types, secret)
-values (:tenant_id, :id, :url, :description, :event_types, :secret)
+insert into rowcast.endpoint (tenant_id, id, url, description, event_types, signature_scheme)
+values (:tenant_id, :id, :url, :description, :event_types, :signature_scheme)
 returning id, tenant_id, url, description, event_types, disabled, created_at, changed_at;
 
 -- name: get_endpoint
@@ -9,10 +9,6 @@ returning id, tenant_id, url, description, event_types, disabled, created_at, ch
 select id, tenant_id, url, description, event_types, disabled, created_at, changed_at
 from rowcast.endpoint
 where tenant_id = :tenant_id and id = :id;
-
--- name: get_secret
--- The secret of one endpoint, for whoever may see it.
-select secret from rowcast.endpoint where tenant_id = :tenant_id and id = :id;
 
 -- name: list_endpoints
 -- One page of a tenant's endpoints, oldest first.
@@ -48,7 +44,51 @@ where tenant_id = any(:tenant_ids::text[]) and not disabled
 order by tenant_id, id;
 
 -- name: signing_endpoints
--- What one attempt each needs of a set of endpoints, each asked for by tenant and id.
-select e.tenant_id, e.id, e.url, e.secret, e.disabled
+-- What one attempt each needs of a set of endpoints, each asked for by tenant and id; the secret in use comes first.
+select e.tenant_id, e.id, e.url, e.disabled,
+       array(
+           select s.sealed from rowcast.endpoint_secret s
+           where s.endpoint_id = e.id and (s.expires_at is null or s.expires_at > :now)
+           order by s.expires_at is not null, s.id desc
+       ) as sealed
 from unnest(:tenant_ids::text[], :ids::text[]) as asked (tenant_id, id)
 join rowcast.endpoint e on e.tenant_id = asked.tenant_id and e.id = asked.id;
+
+-- name: add_secret
+-- The secret in use of an endpoint.
+insert into rowcast.endpoint_secret (tenant_id, endpoint_id, sealed)
+values (:tenant_id, :endpoint_id, :sealed);
+
+-- name: secret_in_use
+-- The secret in use of one endpoint, sealed.
+select sealed from rowcast.endpoint_secret
+where tenant_id = :tenant_id and endpoint_id = :endpoint_id and expires_at is null;
+
+-- name: hold_endpoint
+-- Holds one endpoint until the transaction ends, so that its secrets are rotated one after the other.
+select signature_scheme from rowcast.endpoint where tenant_id = :tenant_id and id = :endpoint_id for update;
+
+-- name: old_secrets
+-- How many old secrets of an endpoint still sign, and when the first of them ends.
+select count(*) as secrets, min(expires_at) as first_end
+from rowcast.endpoint_secret
+where endpoint_id = :endpoint_id and expires_at > :now;
+
+-- name: end_secret
+-- Lets the secret in use of an endpoint sign until it ends.
+update rowcast.endpoint_secret set expires_at = :expires_at
+where endpoint_id = :endpoint_id and expires_at is null;
+
+-- name: set_scheme
+-- Says how an endpoint is signed for, where that has changed.
+update rowcast.endpoint set signature_scheme = :scheme, changed_at = clock_timestamp()
+where tenant_id = :tenant_id and id = :endpoint_id and signature_scheme <> :scheme;
+
+-- name: drop_ended_secrets
+-- Removes some secrets that no longer sign.
+delete from rowcast.endpoint_secret
+where id in (
+    select s.id from rowcast.endpoint_secret s
+    where s.expires_at <= :now
+    order by s.expires_at limit :most for update skip locked
+);

@@ -8,6 +8,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -21,6 +22,9 @@ _TAG_BYTES = 16
 _OPEN = 0
 _SEALED = 1
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+
+Place = Literal["endpoint_secret", "endpoint_headers", "endpoint_authentication", "incoming_source"]
+"""What is sealed. `rowcast secrets rotate` seals all of it anew: a new place is added to `resealing.py` too."""
 
 
 class SealKey(msgspec.Struct, frozen=True):
@@ -88,6 +92,11 @@ class KeyRing:
             return cipher.decrypt(nonce, body, _bound(head, context))
         except InvalidTag:
             raise _damaged() from None
+
+
+def seal_context(place: Place, id: str) -> str:  # noqa: A002 - the id of the endpoint, the name of the source
+    """Give where a value lies, so that no row or column can lend its value to another."""
+    return f"{place} {id}"
 
 
 def key_name(sealed: bytes) -> str | None:

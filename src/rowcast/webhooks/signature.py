@@ -1,4 +1,4 @@
-"""Standard Webhooks signatures, version 1: made and verified. Pure.
+"""Standard Webhooks signatures, versions 1 (HMAC) and 1a (ed25519): made and verified. Pure.
 
 Source: the Standard Webhooks specification; the vectors in tests/unit/webhooks/test_signature.py are its own.
 """
@@ -9,8 +9,17 @@ import hmac
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Literal
 
 from rowcast.core.errors import InvalidInputError, InvalidSignatureError, StaleTimestampError
+from rowcast.webhooks.asymmetric import (
+    checked_private_key,
+    is_asymmetric,
+    is_signed_by,
+    new_private_key,
+    public_key,
+    signature_by,
+)
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the public prefix of every secret, itself none
 SECRET_LEAST_BYTES = 24
@@ -20,10 +29,35 @@ TOLERANCE_S = 300
 _FAMILIES = ("webhook", "svix")
 _SIGNATURES_LIMIT = 32
 
+Scheme = Literal["v1", "v1a"]
+"""`v1`: one secret, HMAC-SHA256, both sides hold it. `v1a`: ed25519, the receiver holds the public half only."""
 
-def new_secret(noise: Callable[[int], bytes] = os.urandom) -> str:
-    """Give a new secret; `noise` gives that many random bytes."""
-    return secret_text(noise(_NEW_SECRET_BYTES))
+
+def new_secret(noise: Callable[[int], bytes] = os.urandom, scheme: Scheme = "v1") -> str:
+    """Give a new secret, `whsec_...` or `whsk_...`; `noise` gives that many random bytes."""
+    return new_private_key(noise) if scheme == "v1a" else secret_text(noise(_NEW_SECRET_BYTES))
+
+
+def scheme_of(secret: str) -> Scheme:
+    """Give the version that a secret signs with, by its prefix."""
+    return "v1a" if is_asymmetric(secret) else "v1"
+
+
+def checked_secret(secret: str) -> str:
+    """Give a secret back if it can sign.
+
+    Raises:
+        InvalidInputError: `input.secret`; the text never holds the secret.
+    """
+    if is_asymmetric(secret):
+        return checked_private_key(secret)
+    secret_key(secret)
+    return secret
+
+
+def verification_key(secret: str) -> str:
+    """Give what a receiver needs to verify what this secret signs: a `whpk_...`, or the `whsec_...` itself."""
+    return public_key(secret) if is_asymmetric(secret) else secret
 
 
 def secret_text(key: bytes) -> str:
@@ -57,7 +91,7 @@ def secret_key(secret: str) -> bytes:
 def sign(secrets: Sequence[str], *, message_id: str, timestamp_s: int, body: bytes) -> str:
     """Give the value of the signature header: one item for each secret, so that a receiver may hold any of them."""
     content = f"{message_id}.{timestamp_s}.".encode() + body
-    return " ".join(f"v1,{_digest(secret_key(secret), content)}" for secret in secrets)
+    return " ".join(_item(secret, content) for secret in secrets)
 
 
 def signed_headers(secrets: Sequence[str], *, message_id: str, timestamp_s: int, body: bytes) -> dict[str, str]:
@@ -74,7 +108,7 @@ def verify(secrets: Sequence[str], headers: Mapping[str, str], body: bytes, *, n
     """Give the message's id when one of the secrets signed exactly this body, within five minutes of `now`.
 
     Args:
-        secrets: Every secret that is valid now; during a rotation the old and the new one.
+        secrets: Every `whsec_...` or `whpk_...` that is valid now; during a rotation the old and the new one.
         headers: Names in any case.
         body: The bytes as they came in, before any parsing.
         now: Aware.
@@ -85,10 +119,7 @@ def verify(secrets: Sequence[str], headers: Mapping[str, str], body: bytes, *, n
     message_id, timestamp, signatures = _signed_parts(headers)
     timestamp_s = _fresh_timestamp(timestamp, now)
     content = f"{message_id}.{timestamp_s}.".encode("utf-8", "surrogateescape") + body
-    expected = [_digest(secret_key(secret), content).encode() for secret in secrets]
-    # Every pair is compared to its end, so that the time taken says nothing about which one was close.
-    fits = [hmac.compare_digest(given, wanted) for given in _given_digests(signatures) for wanted in expected]
-    if not any(fits):
+    if not _fits(secrets, signatures, content):
         raise InvalidSignatureError(
             "No signature fits the body. Check the secret, and verify the bytes as they came in."
         )
@@ -114,10 +145,28 @@ def _fresh_timestamp(text: str, now: datetime) -> int:
     return timestamp_s
 
 
-def _given_digests(signatures: str) -> list[bytes]:
-    """Give the version 1 items of a signature header; other versions and malformed items are passed over."""
+def _fits(secrets: Sequence[str], signatures: str, content: bytes) -> bool:
+    """Tell whether one of the items was made by one of the secrets.
+
+    Every pair is compared to its end, so that the time taken says nothing about which one was close.
+    """
+    expected = [_digest(secret_key(secret), content).encode() for secret in secrets if not is_asymmetric(secret)]
+    public = [secret for secret in secrets if is_asymmetric(secret)]
+    fits = [hmac.compare_digest(given, wanted) for given in _given(signatures, "v1") for wanted in expected]
+    fits += [is_signed_by(key, content, given) for given in _given(signatures, "v1a") for key in public]
+    return any(fits)
+
+
+def _given(signatures: str, version: Scheme) -> list[bytes]:
+    """Give the items of one version in a signature header; malformed items are passed over."""
     items = (item.partition(",") for item in signatures.split(" ")[:_SIGNATURES_LIMIT])
-    return [value.encode("utf-8", "surrogateescape") for version, _, value in items if version == "v1"]
+    return [value.encode("utf-8", "surrogateescape") for name, _, value in items if name == version]
+
+
+def _item(secret: str, content: bytes) -> str:
+    if is_asymmetric(secret):
+        return f"v1a,{signature_by(secret, content)}"
+    return f"v1,{_digest(secret_key(secret), content)}"
 
 
 def _digest(key: bytes, content: bytes) -> str:

@@ -7,7 +7,7 @@ import msgspec
 from rowcast.core.clock import Clock
 from rowcast.core.delivery import Delivery, Owed
 from rowcast.core.envelope import Envelope
-from rowcast.core.outcome import Outcome, Rejected
+from rowcast.core.outcome import Outcome, Rejected, Retry
 from rowcast.core.retry import RetryPolicy
 from rowcast.core.sink import Sink
 from rowcast.core.telemetry import tell
@@ -65,6 +65,9 @@ class WebhookSink:
             return Rejected("endpoint_gone")
         if endpoint.is_disabled:
             return Rejected("endpoint_disabled")
+        if endpoint.unopened:
+            # An operator's mistake, not the endpoint's: it is tried again when the key may be back.
+            return Retry("secret_unopened", excerpt=endpoint.unopened)
         return await self._post(delivery.tenant_id, endpoint, delivery.event)
 
     async def _post(self, tenant_id: str, endpoint: SigningEndpoint, event: Envelope) -> Outcome:

@@ -7,14 +7,15 @@ from typing import Any
 import msgspec
 
 from rowcast.core.clock import Clock
-from rowcast.core.errors import NotFoundError
+from rowcast.core.errors import NotFoundError, RowcastError
 from rowcast.core.topic import checked_tenant_id
 from rowcast.egress.guard import Policy, check_url
 from rowcast.store.pool import Database
 from rowcast.store.sql import load_queries
 from rowcast.webhooks.endpoint import Endpoint, SigningEndpoint, checked_event_types
 from rowcast.webhooks.ids import NOISE_BYTES, endpoint_id
-from rowcast.webhooks.signature import new_secret, secret_key
+from rowcast.webhooks.secrets_table import SecretTable
+from rowcast.webhooks.signature import Scheme, checked_secret, new_secret, scheme_of
 
 PAGE_LIMIT = 250
 
@@ -23,48 +24,60 @@ EndpointKey = tuple[str, str]
 
 
 class EndpointDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a tenant says about an endpoint. `event_types` None means every type; `secret` empty means a new one."""
+    """What a tenant says about an endpoint. `event_types` None means every type; `secret` empty means a new one.
+
+    A `secret` says by its prefix how it signs; `signature_scheme` is for a new one.
+    """
 
     url: str
     description: str = ""
     event_types: tuple[str, ...] | None = None
     is_disabled: bool = False
     secret: str = ""
+    signature_scheme: Scheme = "v1"
 
 
 class EndpointTable:
     """Endpoints by tenant. URLs are judged by the egress policy before they are kept."""
 
-    __slots__ = ("_clock", "_database", "_noise", "_policy", "_queries")
+    __slots__ = ("_clock", "_database", "_noise", "_policy", "_queries", "secrets")
 
     def __init__(
-        self, *, database: Database, policy: Policy, clock: Clock, noise: Callable[[int], bytes] = os.urandom
+        self,
+        *,
+        database: Database,
+        policy: Policy,
+        clock: Clock,
+        secrets: SecretTable,
+        noise: Callable[[int], bytes] = os.urandom,
     ) -> None:
         """Ask for what it needs; `noise` gives that many random bytes."""
         self._database = database
         self._policy = policy
         self._clock = clock
+        self.secrets = secrets
         self._noise = noise
         self._queries = load_queries("rowcast.webhooks")
 
     async def create(self, tenant_id: str, draft: EndpointDraft) -> Endpoint:
-        """Add an endpoint and give it; `secret` gives its secret.
+        """Add an endpoint and give it; `secrets.current` gives its secret.
 
         Raises:
             InvalidInputError: `input.url`, `egress.blocked`, `input.event_pattern`, `input.secret` or `input.tenant`.
         """
-        if draft.secret:
-            secret_key(draft.secret)
-        row = await self._database.fetch_one(
-            self._queries["add_endpoint"],
-            tenant_id=checked_tenant_id(tenant_id),
-            id=endpoint_id(self._clock.now(), self._noise(NOISE_BYTES)),
-            url=check_url(draft.url, self._policy).text,
-            description=draft.description,
-            event_types=checked_event_types(draft.event_types),
-            secret=draft.secret or new_secret(self._noise),
-        )
-        return _found(row)
+        secret = checked_secret(draft.secret) if draft.secret else new_secret(self._noise, draft.signature_scheme)
+        row = {
+            "tenant_id": checked_tenant_id(tenant_id),
+            "id": endpoint_id(self._clock.now(), self._noise(NOISE_BYTES)),
+            "url": check_url(draft.url, self._policy).text,
+            "description": draft.description,
+            "event_types": checked_event_types(draft.event_types),
+            "signature_scheme": scheme_of(secret),
+        }
+        async with self._database.transaction() as session:
+            made = _found(await session.fetch_one(self._queries["add_endpoint"], **row))
+            await self.secrets.add(session, tenant_id=tenant_id, endpoint_id=made.id, secret=secret)
+        return made
 
     async def get(self, tenant_id: str, id: str) -> Endpoint:  # noqa: A002 - the field's own name
         """Give one endpoint.
@@ -73,17 +86,6 @@ class EndpointTable:
             NotFoundError: `input.not_found`, also for another tenant's endpoint.
         """
         return _found(await self._database.fetch_one(self._queries["get_endpoint"], tenant_id=tenant_id, id=id))
-
-    async def secret(self, tenant_id: str, id: str) -> str:  # noqa: A002 - the field's own name
-        """Give the secret of one endpoint.
-
-        Raises:
-            NotFoundError: `input.not_found`.
-        """
-        row = await self._database.fetch_one(self._queries["get_secret"], tenant_id=tenant_id, id=id)
-        if row is None:
-            raise _not_found()
-        return str(row["secret"])
 
     async def page(self, tenant_id: str, *, after: str = "", most: int = 50) -> Sequence[Endpoint]:
         """Give a page of endpoints, oldest first, after the id `after`; at most 250."""
@@ -139,8 +141,17 @@ class EndpointTable:
             self._queries["signing_endpoints"],
             tenant_ids=[tenant for tenant, _ in asked],
             ids=[id_ for _, id_ in asked],
+            now=self._clock.now(),
         )
-        return {(row["tenant_id"], row["id"]): _signing(row) for row in rows}
+        return {(row["tenant_id"], row["id"]): self._signing(row) for row in rows}
+
+    def _signing(self, row: Mapping[str, Any]) -> SigningEndpoint:
+        try:
+            secrets, unopened = self.secrets.opened(row["id"], row["sealed"]), ""
+        except RowcastError as error:
+            # Of this endpoint only: the others of the same answer are not to wait for it.
+            secrets, unopened = (), error.code
+        return SigningEndpoint(row["id"], row["url"], secrets, row["disabled"], unopened)
 
 
 def _endpoint(row: Mapping[str, Any]) -> Endpoint:
@@ -155,10 +166,6 @@ def _endpoint(row: Mapping[str, Any]) -> Endpoint:
         created_at=row["created_at"],
         changed_at=row["changed_at"],
     )
-
-
-def _signing(row: Mapping[str, Any]) -> SigningEndpoint:
-    return SigningEndpoint(row["id"], row["url"], (row["secret"],), row["disabled"])
 
 
 def _found(row: Mapping[str, Any] | None) -> Endpoint:

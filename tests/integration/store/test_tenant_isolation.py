@@ -57,8 +57,8 @@ with emitted as (
     insert into rowcast.delivery (tenant_id, event_id, sink, target) select tenant, id, 'webhooks', 't' from emitted
     returning id, tenant_id
 ), endpoints as (
-    insert into rowcast.endpoint (id, tenant_id, url, secret)
-    select 'ep_' || tenant, tenant, 'https://x.example', 's' from emitted
+    insert into rowcast.endpoint (id, tenant_id, url)
+    select 'ep_' || tenant, tenant, 'https://x.example' from emitted
 )
 insert into rowcast.attempt (delivery_id, fence, tenant_id, attempt, outcome, started_at, latency_ms)
 select id, 1, tenant_id, 1, 'delivered', now(), 1 from delivered
@@ -137,7 +137,7 @@ async def test_somebody_else_sees_nothing(database: Database, tenant_id: str) ->
     "text",
     [
         "select hash from rowcast.api_key",
-        "select secret from rowcast.endpoint",
+        "select sealed from rowcast.endpoint_secret",
         "select * from rowcast.event_default",
         """insert into rowcast.event (id, tenant_id, aggregate_type, aggregate_id, event_type, occurred_at, payload)
            values (rowcast.uuid7(), 'acme', 'a', 'a', 'a.b', now(), '{}')""",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -23,10 +24,13 @@ from rowcast.egress.reply import EgressSettings
 from rowcast.store.pool import Database
 from rowcast.testing.fake_clock import FakeClock
 from rowcast.webhooks.endpoint import Endpoint
+from rowcast.webhooks.sealing import KeyRing, SealKey
+from rowcast.webhooks.secrets_table import SecretTable
 from rowcast.webhooks.sink import WebhookSink
 from rowcast.webhooks.table import EndpointDraft, EndpointTable
 from tests.integration.egress.receivers import answer, read_request, receiving
 
+RING = KeyRing([SealKey("test", b"t" * 32)], noise=os.urandom)
 EVENT = Envelope(
     id=UUID("01900000-0000-7000-8000-000000000001"),
     tenant_id="acme",
@@ -59,7 +63,8 @@ class World:
 
     def __init__(self, *, database: Database, client: EgressClient, policy: Policy, url: str, clock: Any) -> None:
         self.receiver, self.clock, self.url = Receiver(), clock, url
-        self.table = EndpointTable(database=database, policy=policy, clock=clock)
+        self.secrets = SecretTable(database=database, ring=RING, clock=clock)
+        self.table = EndpointTable(database=database, policy=policy, clock=clock, secrets=self.secrets)
         self.sink = WebhookSink(table=self.table, client=client, clock=clock)
 
     async def endpoint(self, tenant_id: str = "acme", *event_types: str) -> Endpoint:
@@ -107,7 +112,7 @@ async def test_event_arrives_signed_and_verifies_with_the_public_library(world: 
 
     headers, body = world.receiver.requests[0]
     assert outcome == Delivered("200", "ok")
-    assert Webhook(await world.table.secret("acme", endpoint.id)).verify(body, headers) == json.loads(body)
+    assert Webhook(await world.secrets.current("acme", endpoint.id)).verify(body, headers) == json.loads(body)
     assert json.loads(body) == {
         "type": "orders.confirmed",
         "timestamp": "2026-06-19T12:00:00Z",

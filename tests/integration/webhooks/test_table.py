@@ -1,5 +1,7 @@
 """The table of endpoints on a real database."""
 
+import os
+
 import msgspec
 import pytest
 
@@ -7,15 +9,23 @@ from rowcast.core.errors import InvalidInputError, NotFoundError
 from rowcast.egress.guard import Policy
 from rowcast.store.pool import Database
 from rowcast.testing.fake_clock import FakeClock
+from rowcast.webhooks.sealing import KeyRing, SealKey
+from rowcast.webhooks.secrets_table import SecretTable
 from rowcast.webhooks.signature import SECRET_PREFIX, secret_key, secret_text
 from rowcast.webhooks.table import EndpointDraft, EndpointTable
 
 DRAFT = EndpointDraft(url="https://Hooks.Example.com", description="CRM", event_types=("orders.*",))
 
 
+def endpoint_table(database: Database, clock: FakeClock) -> EndpointTable:
+    ring = KeyRing([SealKey("test", b"t" * 32)], noise=os.urandom)
+    secrets = SecretTable(database=database, ring=ring, clock=clock)
+    return EndpointTable(database=database, policy=Policy(), clock=clock, secrets=secrets)
+
+
 @pytest.fixture
 def table(database: Database) -> EndpointTable:
-    return EndpointTable(database=database, policy=Policy(), clock=FakeClock())
+    return endpoint_table(database, FakeClock())
 
 
 async def test_endpoint_is_created_with_a_canonical_url_and_a_secret_of_its_own(table: EndpointTable) -> None:
@@ -28,7 +38,7 @@ async def test_endpoint_is_created_with_a_canonical_url_and_a_secret_of_its_own(
         False,
     )
     assert await table.get("acme", first.id) == first
-    secrets = [await table.secret("acme", each.id) for each in (first, second)]
+    secrets = [await table.secrets.current("acme", each.id) for each in (first, second)]
     assert secrets[0] != secrets[1]
     assert all(secret.startswith(SECRET_PREFIX) and len(secret_key(secret)) == 32 for secret in secrets)
 
@@ -37,7 +47,7 @@ async def test_endpoint_takes_a_secret_that_the_tenant_brings(table: EndpointTab
     secret = secret_text(b"k" * 24)
     made = await table.create("acme", msgspec.structs.replace(DRAFT, secret=secret))
 
-    assert await table.secret("acme", made.id) == secret
+    assert await table.secrets.current("acme", made.id) == secret
 
 
 @pytest.mark.parametrize(
@@ -76,7 +86,7 @@ async def test_another_tenants_endpoint_is_not_there(table: EndpointTable) -> No
 
     for call in (
         table.get("other", made.id),
-        table.secret("other", made.id),
+        table.secrets.current("other", made.id),
         table.update("other", made.id, DRAFT),
         table.delete("other", made.id),
     ):
@@ -107,7 +117,7 @@ async def test_endpoint_is_changed_and_deleted(table: EndpointTable) -> None:
 
 async def test_pages_give_every_endpoint_once_the_oldest_first(database: Database) -> None:
     clock = FakeClock()
-    table = EndpointTable(database=database, policy=Policy(), clock=clock)
+    table = endpoint_table(database, clock)
     made = []
     for _ in range(5):
         made.append((await table.create("acme", DRAFT)).id)
@@ -145,4 +155,4 @@ async def test_tenants_role_never_sees_a_secret_or_another_tenant(database: Data
         assert [row["tenant_id"] for row in rows] == ["acme"]
     with pytest.raises(Exception, match="permission denied"):
         async with database.as_tenant("acme") as connection:
-            await connection.driver.fetch("select secret from rowcast.endpoint")
+            await connection.driver.fetch("select sealed from rowcast.endpoint_secret")

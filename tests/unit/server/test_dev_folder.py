@@ -7,6 +7,7 @@ import pytest
 from rowcast.core.errors import ConfigError
 from rowcast.server.dev_folder import development_keys, empty_folder, prepare_folder
 from rowcast.server.embedded_folder import lock_folder
+from rowcast.webhooks.sealing import parse_key
 
 
 def test_the_folder_is_made_with_its_parents(tmp_path: Path) -> None:
@@ -32,6 +33,16 @@ def test_keys_stay_the_same_between_starts_and_are_their_owners_alone(tmp_path: 
     assert development_keys(tmp_path) == first
     assert first.api_key.startswith("rk_dev_")
     assert stat.S_IMODE((tmp_path / "keys.json").stat().st_mode) == 0o600
+
+
+def test_a_folder_of_an_older_release_keeps_its_keys_and_gets_the_one_that_seals(tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text('{"api_key": "rk_dev_kept", "webhook_secret": "whsec_kept"}')
+
+    keys = development_keys(tmp_path)
+
+    assert (keys.api_key, keys.webhook_secret) == ("rk_dev_kept", "whsec_kept")
+    assert parse_key(keys.seal_key).name == "dev"
+    assert development_keys(tmp_path) == keys
 
 
 def test_broken_keys_are_made_anew(tmp_path: Path) -> None:

@@ -74,6 +74,12 @@ create table rowcast.endpoint_secret (
 create index endpoint_secret_of on rowcast.endpoint_secret (endpoint_id, id);
 create unique index endpoint_secret_in_use on rowcast.endpoint_secret (endpoint_id) where expires_at is null;
 
+create index endpoint_secret_end on rowcast.endpoint_secret (expires_at) where expires_at is not null;
+
+-- What was kept so far is not sealed, which the first byte says; `rowcast secrets rotate` seals it.
+insert into rowcast.endpoint_secret (tenant_id, endpoint_id, sealed)
+select tenant_id, id, '\x00'::bytea || convert_to(secret, 'UTF8') from rowcast.endpoint;
+alter table rowcast.endpoint drop column secret;
 -- What one attempt was and got, for a person to look at: URL, headers, answer, and the split of its time.
 alter table rowcast.attempt add detail json;
 
