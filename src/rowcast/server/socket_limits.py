@@ -7,7 +7,7 @@ import msgspec
 from rowcast.realtime.hub import HubLimits
 from rowcast.realtime.limits import RealtimeLimits
 from rowcast.realtime.presence import PresenceTimes
-from rowcast.server.settings import LimitSettings
+from rowcast.server.socket_settings import LimitSettings
 
 _ENVELOPE_BYTES = 500
 

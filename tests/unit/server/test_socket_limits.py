@@ -1,7 +1,7 @@
 """The limits of sockets come from the settings."""
 
 from rowcast.realtime.limits import RealtimeLimits
-from rowcast.server.settings import LimitSettings
+from rowcast.server.socket_settings import LimitSettings
 from rowcast.server.socket_limits import hub_limits, tenant_limits, worker_share
 
 
