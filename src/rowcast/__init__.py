@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rowcast.realtime.subscriptions import DeclaredChannel as DeclaredChannel
     from rowcast.router.rule import Rule as Rule
     from rowcast.router.rule import rule as rule
+    from rowcast.webhooks.receive import verify_webhook as verify_webhook
 
 _ROOMS = {
     "ChannelAccess": "realtime.channel_rules",
@@ -55,6 +56,7 @@ _ROOMS = {
     "rule": "router.rule",
     "task": "jobs.task",
     "upcaster": "core.event",
+    "verify_webhook": "webhooks.receive",
 }
 
 __all__ = [  # noqa: RUF022 - in the order in which people meet them
@@ -64,6 +66,7 @@ __all__ = [  # noqa: RUF022 - in the order in which people meet them
     "task", "enqueue",
     "channel", "ChannelAccess", "OwnedTopic", "DeclaredChannel",
     "Sink", "Delivery", "Outcome", "Delivered", "Retry", "Rejected",
+    "verify_webhook",
     "Pack", "Watch",
     "RowcastError", "errors",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ PAGE = ROOT / "docs" / "reference" / "api.md"
 # The public API: all that is offered is here, and not all of it is there yet. A new name is a promise for years.
 PLANNED = """
     Event event_type upcaster Topic Priority emit emit_many Rule rule task enqueue Notification NotificationChannel Connector Sink
-    Delivery Outcome Delivered Retry Rejected Pack Watch channel ChannelAccess OwnedTopic DeclaredChannel RowcastError errors
+    Delivery Outcome Delivered Retry Rejected verify_webhook Pack Watch channel ChannelAccess OwnedTopic DeclaredChannel RowcastError errors
 """.split()
 
 

@@ -13,7 +13,7 @@ from rowcast.core.event import DECLARED
 from rowcast.server.cli import application
 from tests.contract.nats_server import nats_server
 
-from .page import blocks_of
+from .page import Block, blocks_of
 from .walk import Reader
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +84,14 @@ def test_the_page_about_several_nodes_works_as_it_stands(dsn: str, reader: Reade
         reader.export("ROWCAST_BUS__URL", server.url)
         for block in blocks_of(DOCS / "how-to" / "run-several-nodes.md"):
             reader.follow(block)
+
+
+def test_the_page_about_secrets_works_as_it_stands(dsn: str, reader: Reader) -> None:
+    reader.export("ROWCAST_DATABASE__URL", dsn)
+    reader.follow(Block("sh", "", "rowcast endpoints create --tenant acme --url https://hooks.example.com/", {}, 0))
+
+    for block in blocks_of(DOCS / "how-to" / "rotate-secrets.md"):
+        reader.follow(block)
 
 
 def test_the_pack_on_its_page_is_a_pack(monkeypatch: pytest.MonkeyPatch) -> None:

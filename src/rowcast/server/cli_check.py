@@ -6,6 +6,7 @@ from rowcast.core.clock import SystemClock
 from rowcast.server.cli_watch import watch
 from rowcast.server.command import Json, asked, command_database, command_packs, loaded_settings, placed, run
 from rowcast.server.doctor import Finding, examine
+from rowcast.server.key_ring import command_ring
 from rowcast.server.output import ExitCode, show_rows
 from rowcast.server.watches import declared_watches
 
@@ -22,8 +23,9 @@ def doctor(context: typer.Context, is_json: Json = False) -> None:
 
     async def command() -> tuple[Finding, ...]:
         watches = declared_watches(loaded_settings(place).settings, command_packs(place))
+        ring = command_ring(place)
         async with command_database(place) as database:
-            return await examine(database, watches=watches, clock=SystemClock())
+            return await examine(database, watches=watches, clock=SystemClock(), ring=ring)
 
     found = run(place, command)
     rows = [{"check": item.check, "verdict": item.verdict, "found": item.found, "fix": item.fix} for item in found]

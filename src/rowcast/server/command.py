@@ -184,7 +184,7 @@ def parsed_json(text: str) -> Any:
         typer.BadParameter: When it cannot be read or is not JSON.
     """
     try:
-        return msgspec.json.decode(_read(text))
+        return msgspec.json.decode(read_argument(text))
     except (OSError, msgspec.DecodeError, UnicodeError) as error:
         raise typer.BadParameter(f"not JSON: {error}") from error
 
@@ -201,7 +201,8 @@ def parsed_uuid(text: str) -> uuid.UUID:
         raise typer.BadParameter(f"{text[:60]!r} is no UUID") from error
 
 
-def _read(text: str) -> bytes:
+def read_argument(text: str) -> bytes:
+    """Give an argument's bytes; `@file` reads them from a file, `-` from standard input."""
     if text == "-":
         return sys.stdin.buffer.read()
     return Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()

@@ -1,6 +1,7 @@
 """`rowcast doctor`: each thing that must be so, whether it is, and what to do where it is not."""
 
 import resource
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -14,6 +15,8 @@ from rowcast.server.feed_choice import StreamRights, read_stream_rights
 from rowcast.store.migrate import OLDEST_POSTGRES, plan_migrations
 from rowcast.store.pool import Database
 from rowcast.store.sql import load_queries
+from rowcast.webhooks.resealing import Resealer, SealedCount
+from rowcast.webhooks.sealing import KeyRing
 
 _SKEW_S = 2.0
 _FILES = 4096
@@ -30,7 +33,7 @@ class Finding(msgspec.Struct, frozen=True):
     fix: str = ""
 
 
-async def examine(database: Database, *, watches: Sequence[Watch], clock: Clock) -> tuple[Finding, ...]:
+async def examine(database: Database, *, watches: Sequence[Watch], clock: Clock, ring: KeyRing) -> tuple[Finding, ...]:
     """Give every finding; a check that cannot run is a failed one."""
     row = await database.fetch_one(load_queries("rowcast.server")["doctor"])
     assert row is not None  # the query has no `from`
@@ -43,6 +46,7 @@ async def examine(database: Database, *, watches: Sequence[Watch], clock: Clock)
         await _realtime(database),
         await _schema(database),
         await _drift(database, watches),
+        await _sealing(database, ring),
         judge_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
     )
 
@@ -125,6 +129,31 @@ def judge_realtime(row: Mapping[str, Any]) -> Finding:
         fix = "Run as an administrator: create publication supabase_realtime; then add tables to it."
         return Finding("realtime roles", "warn", "no publication for postgres_changes", fix)
     return Finding("realtime roles", "ok", "tokens may act as anon, authenticated and service_role")
+
+
+def judge_sealing(counts: Sequence[SealedCount], keys: Sequence[str]) -> Finding:
+    """Give whether what is secret lies sealed, and by keys that are there."""
+    by_key: Counter[str | None] = Counter()
+    for each in counts:
+        by_key[each.key] += each.values
+    gone = ", ".join(sorted(key for key in by_key if key is not None and key not in keys))
+    if gone:
+        return Finding("secrets", "fail", f"sealed by keys that are gone: {gone}", "Add them to secrets.keys again.")
+    if not keys:
+        fix = "Whoever reads the database reads them. Put what 'rowcast secrets new-key' prints into secrets.keys."
+        return Finding("secrets", "warn", "lie as they are: there is no key", fix)
+    old = sum(by_key.values()) - by_key[keys[0]]
+    if old:
+        return Finding("secrets", "warn", f"{old} not sealed by {keys[0]}", "Run 'rowcast secrets rotate'.")
+    return Finding("secrets", "ok", f"sealed by {keys[0]}")
+
+
+async def _sealing(database: Database, ring: KeyRing) -> Finding:
+    try:
+        counts = await Resealer(database=database, ring=ring).counts()
+    except Exception as error:  # noqa: BLE001 - a database without the schema has no such tables; _schema says the rest
+        return Finding("secrets", "warn", type(error).__name__, "Run 'rowcast migrate'.")
+    return judge_sealing(counts, ring.names)
 
 
 async def _realtime(database: Database) -> Finding:

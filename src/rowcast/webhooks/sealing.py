@@ -69,7 +69,7 @@ class KeyRing:
         """Give the sealed form of `data`, which opens only with the same `context`: where it lies (`endpoint ep_x`)."""
         if self._first is None:
             return bytes((_OPEN,)) + data
-        head = _head(self._first)
+        head = sealed_head(self._first)
         nonce = self._noise(_NONCE_BYTES)
         return head + nonce + self._ciphers[self._first].encrypt(nonce, data, _bound(head, context))
 
@@ -86,7 +86,7 @@ class KeyRing:
         cipher = self._ciphers.get(name or "")
         if cipher is None:
             raise _no_key(name)
-        head = _head(name or "")
+        head = sealed_head(name or "")
         nonce, body = sealed[len(head) : len(head) + _NONCE_BYTES], sealed[len(head) + _NONCE_BYTES :]
         try:
             return cipher.decrypt(nonce, body, _bound(head, context))
@@ -97,6 +97,11 @@ class KeyRing:
 def seal_context(place: Place, id: str) -> str:  # noqa: A002 - the id of the endpoint, the name of the source
     """Give where a value lies, so that no row or column can lend its value to another."""
     return f"{place} {id}"
+
+
+def sealed_head(name: str) -> bytes:
+    """Give the bytes with which everything begins that a key of this name has sealed."""
+    return bytes((_SEALED, len(name))) + name.encode("ascii")
 
 
 def key_name(sealed: bytes) -> str | None:
@@ -138,10 +143,6 @@ def parse_key(text: str) -> SealKey:
 def written_key(key: SealKey) -> str:
     """Give the written form of a key, as a setting holds it."""
     return f"{key.name}:{base64.b64encode(key.key).decode()}"
-
-
-def _head(name: str) -> bytes:
-    return bytes((_SEALED, len(name))) + name.encode("ascii")
 
 
 def _bound(head: bytes, context: str) -> bytes:

@@ -12,7 +12,18 @@ from standardwebhooks import Webhook
 
 from rowcast.core.clock import SystemClock
 from rowcast.core.errors import InvalidInputError, InvalidSignatureError, RowcastError, StaleTimestampError
-from rowcast.webhooks.signature import new_secret, secret_key, secret_text, sign, signed_headers, verify
+from rowcast.webhooks.asymmetric import new_private_key, public_key
+from rowcast.webhooks.signature import (
+    checked_secret,
+    new_secret,
+    scheme_of,
+    secret_key,
+    secret_text,
+    sign,
+    signed_headers,
+    verification_key,
+    verify,
+)
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = secret_text(b"o" * 32)
@@ -21,6 +32,9 @@ TIMESTAMP = 1614265330
 BODY = b'{"test": 2432232314}'
 SIGNATURE = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 NOW = datetime.fromtimestamp(TIMESTAMP, UTC)
+PRIVATE = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
+PUBLIC = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
+ED25519 = "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg=="
 
 
 def headers(**changed: str) -> dict[str, str]:
@@ -73,6 +87,58 @@ def test_every_secret_of_a_rotation_signs_and_any_verifies() -> None:
 
     assert [verify([secret], made, BODY, now=NOW) for secret in (SECRET, OTHER)] == [ID, ID]
     assert verify([OTHER, SECRET], headers(), BODY, now=NOW) == ID
+
+
+def test_the_public_vector_of_ed25519_is_reproduced() -> None:
+    assert sign([PRIVATE], message_id=ID, timestamp_s=TIMESTAMP, body=BODY) == ED25519
+    assert verify([PUBLIC], headers(signature=ED25519), BODY, now=NOW) == ID
+    assert verify([PRIVATE], headers(signature=ED25519), BODY, now=NOW) == ID
+
+
+def test_secrets_of_both_versions_sign_one_message_and_each_receiver_finds_its_own() -> None:
+    made = signed_headers([PRIVATE, SECRET], message_id=ID, timestamp_s=TIMESTAMP, body=BODY)
+
+    assert made["webhook-signature"] == f"{ED25519} {SIGNATURE}"
+    assert [verify([key], made, BODY, now=NOW) for key in (PUBLIC, SECRET)] == [ID, ID]
+
+
+@given(st.integers(min_value=0, max_value=10**6), st.data())
+def test_no_changed_or_cut_message_verifies_in_either_version(place: int, choice: st.DataObject) -> None:
+    made = signed_headers([PRIVATE, SECRET], message_id=ID, timestamp_s=TIMESTAMP, body=BODY)
+    place %= len(BODY)
+    changed = bytearray(BODY)
+    changed[place] ^= choice.draw(st.integers(min_value=1, max_value=255))
+    signatures = made["webhook-signature"].split(" ")
+    cut = " ".join(item[: choice.draw(st.integers(min_value=0, max_value=len(item) - 1))] for item in signatures)
+
+    for given_headers, body in ((made, bytes(changed)), (made, BODY[:place]), (headers(signature=cut), BODY)):
+        with pytest.raises(InvalidSignatureError):
+            verify([PUBLIC, SECRET], given_headers, body, now=NOW)
+
+
+@pytest.mark.parametrize("signature", [f"v1,{ED25519[4:]}", f"v1a,{SIGNATURE[3:]}"])
+def test_an_item_of_one_version_never_counts_as_the_other(signature: str) -> None:
+    with pytest.raises(InvalidSignatureError):
+        verify([PUBLIC, SECRET], headers(signature=signature), BODY, now=NOW)
+
+
+def test_a_public_key_used_as_a_shared_secret_verifies_nothing() -> None:
+    # Who knows the public key could otherwise sign with it.
+    forged = sign([PUBLIC.replace("whpk_", "whsec_")], message_id=ID, timestamp_s=TIMESTAMP, body=BODY)
+
+    with pytest.raises(InvalidSignatureError):
+        verify([PUBLIC], headers(signature=forged), BODY, now=NOW)
+    with pytest.raises(InvalidSignatureError):
+        verify([PUBLIC], headers(signature=forged.replace("v1,", "v1a,")), BODY, now=NOW)
+
+
+def test_a_new_secret_is_of_the_version_asked_for_and_shows_receivers_what_they_need() -> None:
+    shared, private = new_secret(), new_secret(scheme="v1a")
+
+    assert (scheme_of(shared), scheme_of(private), scheme_of(public_key(private))) == ("v1", "v1a", "v1a")
+    assert (verification_key(shared), verification_key(private)) == (shared, public_key(private))
+    assert [checked_secret(each) for each in (shared, private)] == [shared, private]
+    assert new_private_key(lambda size: b"n" * size) == new_secret(lambda size: b"n" * size, "v1a")
 
 
 def test_both_header_families_carry_the_same_values() -> None:
