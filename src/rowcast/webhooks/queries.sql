@@ -99,6 +99,7 @@ with sealed (place, value) as (
     select 'endpoint_secret', sealed from rowcast.endpoint_secret
     union all select 'endpoint_headers', headers from rowcast.endpoint where headers is not null
     union all select 'endpoint_authentication', authentication from rowcast.endpoint where authentication is not null
+    union all select 'idempotent_answer', body from rowcast.idempotent_answer where body is not null
     union all select 'incoming_source', secrets from rowcast.incoming_source
 )
 select place, case when length(value) > 1 and get_byte(value, 0) = 1
@@ -146,3 +147,14 @@ order by id limit :most;
 -- name: reseal_incoming_source
 -- Replaces the secrets of a source by themselves, sealed anew, where they are still what was read.
 update rowcast.incoming_source set secrets = :value where id = :id and secrets = :was;
+
+-- name: other_idempotent_answers
+-- Answers to requests with a key of their own that another key has sealed, or none. No caller's name holds a blank.
+select caller || ' ' || key as id, caller || ' ' || key as owner, body as value from rowcast.idempotent_answer
+where caller || ' ' || key > :after and body is not null and substr(body, 1, length(:head::bytea)) <> :head
+order by 1 limit :most;
+
+-- name: reseal_idempotent_answer
+-- Replaces an answer by itself, sealed anew, where it is still what was read.
+update rowcast.idempotent_answer set body = :value
+where caller = split_part(:id, ' ', 1) and key = substr(:id, strpos(:id, ' ') + 1) and body = :was;

@@ -16,6 +16,7 @@ _PLACES: dict[Place, tuple[str, str, str]] = {
     "endpoint_secret": ("other_endpoint_secrets", "reseal_endpoint_secret", "0"),
     "endpoint_headers": ("other_endpoint_headers", "reseal_endpoint_headers", ""),
     "endpoint_authentication": ("other_endpoint_authentication", "reseal_endpoint_authentication", ""),
+    "idempotent_answer": ("other_idempotent_answers", "reseal_idempotent_answer", ""),
     "incoming_source": ("other_incoming_sources", "reseal_incoming_source", ""),
 }
 

@@ -23,7 +23,9 @@ _OPEN = 0
 _SEALED = 1
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
-Place = Literal["endpoint_secret", "endpoint_headers", "endpoint_authentication", "incoming_source"]
+Place = Literal[
+    "endpoint_secret", "endpoint_headers", "endpoint_authentication", "idempotent_answer", "incoming_source"
+]
 """What is sealed. `rowcast secrets rotate` seals all of it anew: a new place is added to `resealing.py` too."""
 
 

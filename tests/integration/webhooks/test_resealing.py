@@ -24,12 +24,13 @@ COLUMNS: dict[Place, tuple[str, str, str]] = {
     "endpoint_secret": ("endpoint_secret", "endpoint_id", "sealed"),
     "endpoint_headers": ("endpoint", "id", "headers"),
     "endpoint_authentication": ("endpoint", "id", "authentication"),
+    "idempotent_answer": ("idempotent_answer", "caller || ' ' || key", "body"),
     "incoming_source": ("incoming_source", "id", "secrets"),
 }
 # What is no secret of a tenant that can be given back: hashes, message bodies, the pass of the bus itself.
 _OTHER_BYTES = {
     ("api_key", "hash"), ("bus_key", "key"), ("bus_message", "body"), ("bus_message", "node"),
-    ("idempotent_answer", "body"), ("idempotent_answer", "request_hash"), ("portal_link", "hash"),
+    ("idempotent_answer", "request_hash"), ("portal_link", "hash"),
 }  # fmt: skip
 
 
@@ -64,6 +65,11 @@ class World:
             for place, column in (("endpoint_headers", "headers"), ("endpoint_authentication", "authentication")):
                 sealed = ring(*keys).seal(place.encode(), context=seal_context(place, made[-1]))  # type: ignore[arg-type]
                 await self.run(f"update rowcast.endpoint set {column} = $1 where id = $2", sealed, made[-1])
+            sealed = ring(*keys).seal(b"answer", context=seal_context("idempotent_answer", f"rk_1 {made[-1]} x"))
+            await self.run(
+                "insert into rowcast.idempotent_answer (caller, key, request_hash, body) values ('rk_1', $1, '', $2)",
+                f"{made[-1]} x", sealed,
+            )  # fmt: skip
             source = f"{made[-1]}-source"
             sealed = ring(*keys).seal(b"incoming_source", context=seal_context("incoming_source", source))
             await self.run(
@@ -95,7 +101,7 @@ async def test_everything_is_sealed_by_the_first_key_and_says_what_it_said(world
 
     done = await world.resealer(NEW, OLD).run()
 
-    assert done == Resealed("new", sealed=8, unopened=0)
+    assert done == Resealed("new", sealed=10, unopened=0)
     assert await world.opened(NEW) == before
     assert set(await world.resealer(NEW).counts()) == {SealedCount(place, "new", 2) for place in COLUMNS}
 
@@ -104,7 +110,7 @@ async def test_what_was_never_sealed_is_sealed(world: World) -> None:
     await world.fill()
     assert {count.key for count in await world.resealer(NEW).counts()} == {None}
 
-    assert (await world.resealer(NEW).run()).sealed == 4
+    assert (await world.resealer(NEW).run()).sealed == 5
     assert set((await world.opened(NEW)).values()) >= {SECRET.encode(), b"incoming_source"}
 
 
@@ -135,7 +141,7 @@ async def test_it_goes_by_bounded_batches_and_goes_on_where_it_was_stopped(
     done = await world.resealer(NEW, OLD).run(progress=heard.append)
 
     assert (heard[:2], names.count("new")) == ([2, 4], 4)
-    assert done.sealed == 16
+    assert done.sealed == 21
     assert set((await world.opened(NEW)).values()) >= {SECRET.encode()}
 
 
@@ -168,8 +174,8 @@ async def test_a_value_whose_key_is_not_there_stays_as_it_is_and_is_counted(worl
     with listening(lambda name, facts: heard.append(name)):
         done = await world.resealer(NEW).run()
 
-    assert done == Resealed("new", sealed=0, unopened=4)
-    assert heard.count("secret.open_failed") == 4
+    assert done == Resealed("new", sealed=0, unopened=5)
+    assert heard.count("secret.open_failed") == 5
     assert await world.values() == kept
 
 
