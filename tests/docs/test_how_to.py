@@ -11,6 +11,7 @@ import typer.main
 
 from rowcast.core.event import DECLARED
 from rowcast.server.cli import application
+from rowcast.server.ports import bind
 from tests.contract.nats_server import nats_server
 
 from .page import Block, blocks_of
@@ -92,6 +93,22 @@ def test_the_page_about_secrets_works_as_it_stands(dsn: str, reader: Reader) -> 
 
     for block in blocks_of(DOCS / "how-to" / "rotate-secrets.md"):
         reader.follow(block)
+
+
+def test_the_page_about_incoming_webhooks_works_as_it_stands(dsn: str, tmp_path: Path) -> None:
+    folder = tmp_path / "receiver"
+    folder.mkdir()
+    with bind("127.0.0.1", 0, is_next_allowed=False) as listener:
+        port = listener.getsockname()[1]
+    reader = Reader(folder, port=port)
+    reader.export("ROWCAST_DATABASE__URL", dsn)
+    reader.export("ROWCAST_AUTH__JWT_SECRET", "a secret of these tests, 32 bytes or more")
+
+    try:
+        for block in blocks_of(DOCS / "how-to" / "receive-from-stripe-github-slack.md"):
+            reader.follow(block)
+    finally:
+        reader.leave()
 
 
 def test_the_pack_on_its_page_is_a_pack(monkeypatch: pytest.MonkeyPatch) -> None:

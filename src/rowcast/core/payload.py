@@ -68,6 +68,11 @@ def decode_payload(text: bytes, payload_type: Any, *, name: str) -> Any:
         raise _misfit(name, _reason(error)) from error
 
 
+def holds_nul(text: bytes) -> bool:
+    """Tell whether a text in this JSON holds the character U+0000, which PostgreSQL takes and cannot read back."""
+    return b"\\u0000" in text and _NUL.search(text) is not None
+
+
 def is_pydantic(payload_type: Any) -> bool:
     """Tell whether a type or a value is a pydantic model, without importing pydantic."""
     if isinstance(payload_type, (msgspec.Struct, msgspec.StructMeta)):
@@ -123,7 +128,7 @@ def _encoded(value: Any) -> bytes:
 def _check_text(text: bytes, value: Any, name: str) -> None:
     if not text.startswith(b"{"):
         raise _misfit(name, "it must be an object with fields")
-    if b"\\u0000" in text and _NUL.search(text):
+    if holds_nul(text):
         raise _misfit(name, "a text in it holds the character U+0000, which PostgreSQL cannot read back; leave it out")
     # What is not finite leaves null (a float) or a word (a Decimal) in the text. Only such a text is worth the walk.
     if b"null" in text or b"NaN" in text or b"Infinity" in text:

@@ -66,6 +66,9 @@ SPECS = (
     Spec("changes.measured", "rowcast_changes_lag_seconds", "histogram", "Age of the row read last.", (), "lag_s"),
     Spec("changes.told", "rowcast_changes_rows", "counter", "Changed rows that were looked at.", (), "rows"),
     Spec("changes.gap", "rowcast_changes_gaps", "counter", "Stretches in which changes may be missing."),
+    Spec("incoming.taken", "rowcast_incoming_events", "counter", "Events that senders told.", ("scheme",), "events"),
+    Spec("incoming.taken", "rowcast_incoming_repeated", "counter", "Deliveries taken before.", ("scheme",), "repeated"),
+    Spec("incoming.refused", "rowcast_incoming_refused", "counter", "Deliveries refused.", ("scheme", "reason")),
     Spec("broadcast.sent", "rowcast_frames_sent", "counter", "Frames handed to the hub's sockets.", (), "frames"),
 )
 

@@ -63,6 +63,8 @@ from rowcast.server.socket_limits import hub_limits, tenant_limits, worker_share
 from rowcast.server.transports import LIMITS as TRANSPORT_LIMITS
 from rowcast.server.transports import transport_rules, transport_sinks
 from rowcast.store.pool import Database, PoolSettings, open_database
+from rowcast.webhooks.incoming_sweep import IncomingSweep
+from rowcast.webhooks.incoming_table import SourceTable
 from rowcast.webhooks.sealing import KeyRing
 from rowcast.webhooks.secrets_table import SecretTable
 from rowcast.webhooks.sink import WebhookSink
@@ -84,10 +86,12 @@ class App:
     ledger: Ledger
     ring: KeyRing
     endpoints: EndpointTable
+    sources: SourceTable
     router: Router
     hub: Hub | None
     relay: Relay | None
     archive: Archive | None
+    incoming_sweep: IncomingSweep | None
     messages: MessageFeed | None
     message_partitions: MessagePartitions | None
     runner: Runner | None
@@ -146,6 +150,7 @@ class _Build:
         policy = egress_policy(self.settings)
         ring = key_ring(self.settings)
         secrets = SecretTable(database=self.database, ring=ring, clock=self.clock)
+        sources = SourceTable(database=self.database, ring=ring, clock=self.clock)
         endpoints = EndpointTable(database=self.database, policy=policy, clock=self.clock, secrets=secrets)
         sinks = await self._sinks(stack, endpoints, policy, options["tasks"])
         rules = (*built_in_rules(), *transport_rules(self.settings.ably), *options["rules"])
@@ -162,11 +167,13 @@ class _Build:
             catalogue=DECLARED,
             ledger=ledger,
             ring=ring,
+            sources=sources,
             endpoints=endpoints,
             router=router,
             hub=await self._hub(stack, options) if "gateway" in roles else None,
             relay=self._relay(router, feed) if feed else None,
             archive=self._archive() if feed else None,
+            incoming_sweep=self._incoming_sweep(sources) if feed else None,
             messages=self._messages(feed) if feed else None,
             message_partitions=self._message_partitions() if feed else None,
             runner=self._runner(sinks, ledger) if "delivery" in roles else None,
@@ -241,6 +248,9 @@ class _Build:
             events_days=kept.events_days, deliveries_days=kept.deliveries_days, drop_detached=kept.drop_detached
         )
         return Archive(database=self.database, retention=retention, noise=self.noise)
+
+    def _incoming_sweep(self, sources: SourceTable) -> IncomingSweep:
+        return IncomingSweep(table=sources, days=self.settings.incoming.keep_days, noise=self.noise)
 
     def _channel_log(self, router: Router) -> DurableLog:
         return channel_log(database=self.database, clock=self.clock, rules=router.rules)

@@ -12,6 +12,7 @@ from rowcast.server import cli_check, cli_look, cli_make, cli_run
 from rowcast.server.cli_endpoints import endpoints
 from rowcast.server.cli_keys import keys
 from rowcast.server.cli_secrets import secrets
+from rowcast.server.cli_sources import sources
 from rowcast.server.cli_webhooks import webhooks
 from rowcast.server.command import ConfigFlag, DatabaseFlag, DataFlag, Json, Place, narrowed
 from rowcast.server.output import ExitCode, exit_code, print_json, print_refusal
@@ -47,6 +48,7 @@ for module in (cli_run, cli_look, cli_make, cli_check):
     module.add_commands(application)
 application.add_typer(endpoints, name="endpoints")
 application.add_typer(keys, name="keys")
+application.add_typer(sources, name="sources")
 application.add_typer(secrets, name="secrets")
 application.add_typer(webhooks, name="webhooks")
 

@@ -26,6 +26,8 @@ SCOPES = (
     "endpoints:read",
     "endpoints:write",
     "realtime:read",
+    "sources:read",
+    "sources:write",
 )
 _PREFIX = "rk_"
 _ID_BYTES = 9

@@ -24,6 +24,7 @@ from rowcast.realtime.authorize import Authorizer
 from rowcast.realtime.hub import Hub
 from rowcast.realtime.subscriptions_table import SubscriptionTable
 from rowcast.server.app import App, worker_name
+from rowcast.server.incoming import incoming_desk
 from rowcast.server.keys import find_key
 from rowcast.server.routes_broadcast import BroadcastDesk, broadcast_routes, may_broadcast
 from rowcast.server.routes_dead_letters import dead_letter_routes
@@ -31,8 +32,10 @@ from rowcast.server.routes_deliveries import delivery_routes
 from rowcast.server.routes_endpoints import endpoint_routes
 from rowcast.server.routes_events import event_routes
 from rowcast.server.routes_health import health_routes
+from rowcast.server.routes_incoming import incoming_routes
 from rowcast.server.routes_outbox import outbox_routes
 from rowcast.server.routes_realtime import realtime_routes, statistics_routes
+from rowcast.server.routes_sources import source_routes
 from rowcast.server.routes_sse import StreamDesk, sse_routes
 from rowcast.server.routes_tenants import TenantDesk, tenant_routes
 from rowcast.server.settings import Settings
@@ -97,6 +100,8 @@ def api_routes(app: App, *, health: Health, metrics: Metrics) -> Sequence[Routes
         delivery_routes(history=History(database=app.database), find_key=finder),
         dead_letter_routes(dead_letters=DeadLetters(database=app.database), find_key=finder),
         endpoint_routes(table=app.endpoints, find_key=finder),
+        source_routes(table=app.sources, find_key=finder),
+        incoming_routes(incoming_desk(app)),
         statistics_routes(table=SubscriptionTable(database=app.database), find_key=finder),
     )
 

@@ -8,6 +8,7 @@ ENDPOINT_PREFIX = "ep_"
 MESSAGE_PREFIX = "msg_"
 ATTEMPT_PREFIX = "atmpt_"
 TASK_PREFIX = "qtask_"
+SOURCE_PREFIX = "src_"
 NOISE_BYTES = 15
 
 _CHARS = 27
@@ -32,6 +33,16 @@ def endpoint_id(at: datetime, noise: bytes) -> str:
 def task_id(at: datetime, noise: bytes) -> str:
     """Give `qtask_` and 27 characters; `noise` is 15 bytes."""
     return TASK_PREFIX + _timed(at, noise)
+
+
+def source_id(at: datetime, noise: bytes) -> str:
+    """Give `src_` and 27 characters; `noise` is 15 bytes, which nobody guesses."""
+    return SOURCE_PREFIX + _timed(at, noise)
+
+
+def is_source_id(text: str) -> bool:
+    """Tell whether a text could be the id of a source: all others need not be looked for."""
+    return _read(text, SOURCE_PREFIX) is not None
 
 
 def message_id(event_id: uuid.UUID) -> str:

@@ -28,6 +28,12 @@ ROUTES = [
     ("GET", "/api/v1/endpoints/ep_1", "endpoints:read"),
     ("PUT", "/api/v1/endpoints/ep_1", "endpoints:write"),
     ("DELETE", "/api/v1/endpoints/ep_1", "endpoints:write"),
+    ("POST", "/api/v1/sources", "sources:write"),
+    ("GET", "/api/v1/sources", "sources:read"),
+    ("GET", "/api/v1/sources/src_1", "sources:read"),
+    ("PUT", "/api/v1/sources/src_1", "sources:write"),
+    ("DELETE", "/api/v1/sources/src_1", "sources:write"),
+    ("POST", "/api/v1/sources/src_1/rotate", "sources:write"),
     ("GET", "/api/v1/realtime/statistics", "realtime:read"),
 ]
 

@@ -1,8 +1,8 @@
 """The limits of sockets come from the settings."""
 
 from rowcast.realtime.limits import RealtimeLimits
-from rowcast.server.socket_settings import LimitSettings
 from rowcast.server.socket_limits import hub_limits, tenant_limits, worker_share
+from rowcast.server.socket_settings import LimitSettings
 
 
 def test_the_defaults_of_the_settings_are_those_of_the_sockets() -> None:

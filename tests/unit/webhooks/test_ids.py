@@ -14,8 +14,10 @@ from rowcast.webhooks.ids import (
     attempt_id,
     endpoint_id,
     event_id_of,
+    is_source_id,
     message_id,
     parse_attempt_id,
+    source_id,
     task_id,
 )
 
@@ -23,7 +25,10 @@ AT = datetime(2026, 6, 19, tzinfo=UTC)
 BIGINTS = st.integers(min_value=0, max_value=2**63 - 1)
 
 
-@pytest.mark.parametrize(("make", "prefix"), [(application_id, "app_"), (endpoint_id, "ep_"), (task_id, "qtask_")])
+@pytest.mark.parametrize(
+    ("make", "prefix"),
+    [(application_id, "app_"), (endpoint_id, "ep_"), (source_id, "src_"), (task_id, "qtask_")],
+)
 def test_id_is_27_letters_and_digits_and_sorts_by_time(make: Callable[[datetime, bytes], str], prefix: str) -> None:
     made = [make(AT + timedelta(milliseconds=4 * step), bytes([255 - step]) * 15) for step in range(50)]
 
@@ -31,6 +36,12 @@ def test_id_is_27_letters_and_digits_and_sorts_by_time(make: Callable[[datetime,
     assert all(each.removeprefix(prefix).isalnum() for each in made)
     assert made == sorted(made)
     assert make(AT, b"a" * 15) != make(AT, b"b" * 15)
+
+
+@pytest.mark.parametrize("text", ["", "src_", "src_" + "a" * 28, "ep_" + "a" * 27, "src_" + "\0" * 27, "\udcff" * 31])
+def test_only_what_could_be_the_id_of_a_source_is_one(text: str) -> None:
+    assert is_source_id(source_id(AT, b"n" * 15))
+    assert not is_source_id(text)
 
 
 @given(st.uuids())
