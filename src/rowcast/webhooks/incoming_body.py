@@ -57,7 +57,8 @@ def read_body(request: IncomingRequest, *, inner: str = "") -> Body:
     Raises:
         InvalidInputError: `input.not_json`.
     """
-    if request.media_type == FORM:
+    # Whoever posts JSON by hand forgets to say so, and the tools then say that it is a form.
+    if request.media_type == FORM and not request.body.startswith(b"{"):
         fields = merged(form_pairs(request.body, errors="replace"))
         held = fields.get(inner)
         return json_body(held.encode()) if isinstance(held, str) and held.startswith("{") else _body(fields)

@@ -111,4 +111,4 @@ def test_what_the_next_reading_does_not_have_goes_away() -> None:
 def test_no_metric_has_a_label_for_a_tenant_a_topic_or_an_id() -> None:
     labels = {label for spec in SPECS for label in spec.labels}
 
-    assert labels <= {"sink", "status", "reason", "feed"}
+    assert labels <= {"sink", "status", "reason", "feed", "scheme"}

@@ -44,6 +44,10 @@ def test_a_form_may_carry_the_json_that_stands_for_it() -> None:
     assert read_body(request_of(b"payload=text", {}, FORM), inner="payload").text == b'{"payload":"text"}'
 
 
+def test_json_that_is_called_a_form_is_json() -> None:
+    assert read_body(request_of(b'{"a":1}', {}, FORM)).text == b'{"a":1}'
+
+
 def test_a_form_of_too_many_fields_is_refused() -> None:
     with pytest.raises(InvalidInputError) as refusal:
         form_pairs(b"a=1&" * 1001, errors="replace")
