@@ -179,6 +179,9 @@ def _environment(run: Run, dsn: str, folder: Path, port: int) -> dict[str, str]:
         "ROWCAST_WEBHOOKS__ALLOW_HTTP": "true",
         "ROWCAST_WEBHOOKS__ALLOW_PRIVATE": f"127.0.0.1:{port}",
         "ROWCAST_WEBHOOKS__RATE_PER_MINUTE": "1000000",
+        # A worker that was killed keeps its places until its leases end: longer than such a run can wait.
+        "ROWCAST_WEBHOOKS__ENDPOINT_CONCURRENCY": "0",
+        "ROWCAST_WEBHOOKS__RETRY_WAITS_S": "5,10,20,40,80,160",
         "ROWCAST_AUTH__JWT_SECRET": SECRET,
         "ROWCAST_PACKS": "tests.reliability.ledger_pack:pack",
         "ROWCAST_TEST_JOBS_FILE": str(folder / "jobs.jsonl"),

@@ -11,10 +11,12 @@ import msgspec
 from rowcast.core.clock import Clock
 from rowcast.core.errors import InvalidInputError
 from rowcast.core.telemetry import tell
-from rowcast.egress.guard import Policy, Url, check_url, is_blocked
+from rowcast.egress.guard import Policy, check_url, is_blocked
 from rowcast.egress.header_lines import header_lines
+from rowcast.egress.host_places import HostPlaces
 from rowcast.egress.reply import Answer, EgressFailure, EgressSettings, FailureKind, merged_timings
 from rowcast.egress.resolver import Resolver
+from rowcast.egress.terms import NO_TERMS, Terms
 from rowcast.egress.transfer import Request, Transfer
 from rowcast.egress.wire import Finished, Wire
 
@@ -37,6 +39,7 @@ class EgressClient:
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._is_closed = False
         self._in_flight = 0
+        self._places = HostPlaces(limit=settings.host_limit, wait_s=settings.host_wait_s)
         self._wire = Wire(
             make_transfer=lambda: Transfer(
                 settings=settings, policy=policy, ca_file=settings.ca_file or certifi.where()
@@ -51,7 +54,13 @@ class EgressClient:
         return self._in_flight
 
     async def post(
-        self, url: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float | None = None
+        self,
+        url: str,
+        body: bytes,
+        *,
+        headers: Mapping[str, str],
+        timeout_s: float | None = None,
+        terms: Terms = NO_TERMS,
     ) -> Answer:
         """Post `body` once and give the answer or the failure; never raises for what the other side does.
 
@@ -60,12 +69,15 @@ class EgressClient:
             body: The bytes as they are to be sent.
             headers: Beside those of the connection itself.
             timeout_s: The whole time from the look-up to the last byte; by default that of the settings.
+            terms: What holds for this request only.
         """
-        return await self._ask(url, body, headers=headers, timeout_s=timeout_s)
+        timeout_s = timeout_s or self._settings.timeout_s
+        return await self._ask(url, body, headers=headers, timeout_s=timeout_s, terms=terms)
 
     async def get(self, url: str, *, headers: Mapping[str, str], timeout_s: float | None = None) -> Answer:
         """Get a document, once, with everything that holds for a post."""
-        return await self._ask(url, None, headers=headers, timeout_s=timeout_s)
+        timeout_s = timeout_s or self._settings.timeout_s
+        return await self._ask(url, None, headers=headers, timeout_s=timeout_s, terms=NO_TERMS)
 
     def start(self) -> None:
         """Start the wire's thread."""
@@ -79,10 +91,10 @@ class EgressClient:
         await asyncio.to_thread(self._wire.join, _STOP_S)
 
     async def _ask(
-        self, url: str, body: bytes | None, *, headers: Mapping[str, str], timeout_s: float | None
+        self, url: str, body: bytes | None, *, headers: Mapping[str, str], timeout_s: float, terms: Terms
     ) -> Answer:
         try:
-            target, lines = check_url(url, self._policy), header_lines(headers)
+            target, lines = check_url(url, self._policy_of(terms)), header_lines(headers)
         except InvalidInputError as error:
             return _failed("blocked" if error.code == "egress.blocked" else "invalid", str(error))
         if self._is_closed:
@@ -91,33 +103,51 @@ class EgressClient:
             return _failed("full", f"{self._in_flight} requests are in flight")
         self._in_flight += 1
         try:
-            return await self._send(target, lines, body, timeout_s or self._settings.timeout_s)
+            return await self._send_in_turn(Request(target, lines, body, (), timeout_s, terms))
         finally:
             self._in_flight -= 1
 
-    async def _send(self, target: Url, lines: list[str], body: bytes | None, timeout_s: float) -> Answer:
+    async def _send_in_turn(self, request: Request) -> Answer:
+        if not await self._places.take(request.url.host):
+            return _failed("full", "too many requests to this host are in flight")
+        try:
+            return await self._send(request)
+        finally:
+            self._places.free(request.url.host)
+
+    async def _send(self, request: Request) -> Answer:
         started_s = self._clock.monotonic_s()
-        addresses = await self._addresses(target, min(timeout_s, self._settings.connect_timeout_s))
+        addresses = await self._addresses(request)
         if isinstance(addresses, EgressFailure):
             return addresses
         spent_s = self._clock.monotonic_s() - started_s
-        if spent_s >= timeout_s:
+        if spent_s >= request.timeout_s:
             return _failed("timeout", "the deadline passed while the name was looked up")
-        answer = await self._exchange(Request(target, lines, body, addresses, timeout_s - spent_s))
+        left_s = request.timeout_s - spent_s
+        answer = await self._exchange(msgspec.structs.replace(request, addresses=addresses, timeout_s=left_s))
         if not addresses:
             return answer
         return msgspec.structs.replace(answer, timings=merged_timings(answer.timings, spent_s * 1000))
 
-    async def _addresses(self, target: Url, timeout_s: float) -> tuple[str, ...] | EgressFailure:
-        """Give the judged addresses of a name; an address that stands in the URL itself needs no look-up."""
+    async def _addresses(self, request: Request) -> tuple[str, ...] | EgressFailure:
+        """Give the judged addresses of a name; an address that stands in the URL itself needs no look-up.
+
+        A proxy looks names up itself: those known here are judged all the same, and not handed on.
+        """
+        target = request.url
         if target.is_address:
             return ()
+        timeout_s = min(request.timeout_s, self._settings.connect_timeout_s)
         answer = await self._resolver.resolve(target.host, timeout_s=timeout_s)
-        if not answer.found:
+        if not answer.found and not self._settings.proxy:
             return _failed("dns", f"the name has no address: {answer.problem}")
-        if any(is_blocked(address, url=target, policy=self._policy) for address in answer.found):
+        policy = self._policy_of(request.terms)
+        if any(is_blocked(address, url=target, policy=policy) for address in answer.found):
             return _failed("blocked", "the name stands for an address that is not on the public Internet")
-        return answer.found
+        return () if self._settings.proxy else answer.found
+
+    def _policy_of(self, terms: Terms) -> Policy:
+        return msgspec.structs.replace(self._policy, networks=terms.networks) if terms.networks else self._policy
 
     async def _exchange(self, request: Request) -> Answer:
         number = next(self._numbers)

@@ -12,6 +12,7 @@ import idna
 import msgspec
 
 from rowcast.core.errors import InvalidInputError
+from rowcast.egress.terms import Network
 
 URL_LIMIT_CHARS = 2048
 _HOST_LIMIT_CHARS = 253
@@ -41,6 +42,11 @@ _CLOSED_V6 = tuple(
         "fe80::/10 fec0::/10 ff00::/8"
     ).split()
 )
+# What no allow-list opens: this machine's own neighbours, and where clouds hand out credentials.
+_NEVER = tuple(
+    ipaddress.ip_network(text)
+    for text in "0.0.0.0/8 169.254.0.0/16 168.63.129.16/32 224.0.0.0/4 fe80::/10 fd00:ec2::254/128 ff00::/8".split()
+)
 _OPEN_V6 = ipaddress.IPv6Network("2000::/3")
 """All that is handed out as global unicast; what lies outside and not in the table above is not on the Internet."""
 
@@ -67,15 +73,34 @@ class Url(msgspec.Struct, frozen=True):
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """What may be reached. `allowed` exempts exact hosts and ports: a development machine's own catcher."""
+    """What may be reached.
+
+    `allowed` exempts exact hosts and ports: a development machine's own catcher. `networks` are closed networks that
+    may be reached on the open ports, `tenant_networks` those that one tenant may reach beside them (`*`: every tenant).
+    """
 
     allow_http: bool = False
     ports: frozenset[int] = frozenset({80, 443, 8080, 8443})
     allowed: frozenset[tuple[str, int]] = frozenset()
+    networks: tuple[Network, ...] = ()
+    tenant_networks: dict[str, tuple[Network, ...]] = {}
 
     def is_exempt(self, host: str, port: int) -> bool:
         """Tell whether this very host and port were named as an exception."""
         return (host, port) in self.allowed
+
+    def networks_of(self, tenant_id: str) -> tuple[Network, ...]:
+        """Give the closed networks that a tenant may reach."""
+        return (*self.tenant_networks.get("*", ()), *self.tenant_networks.get(tenant_id, ()))
+
+    def for_tenant(self, tenant_id: str) -> "Policy":
+        """Give the policy of one tenant's own URLs."""
+        networks = self.networks_of(tenant_id)
+        return msgspec.structs.replace(self, networks=networks) if networks else self
+
+    def opens(self, address: str) -> bool:
+        """Tell whether a concrete address lies in one of the networks."""
+        return bool(self.networks) and _is_opened(address, self.networks)
 
 
 def check_url(text: str, policy: Policy) -> Url:
@@ -92,7 +117,7 @@ def check_url(text: str, policy: Policy) -> Url:
     if url.port not in policy.ports:
         listed = ", ".join(map(str, sorted(policy.ports)))
         _block(f"port {url.port} is closed for outgoing requests. Use one of {listed}")
-    _check_host(url)
+    _check_host(url, policy)
     return url
 
 
@@ -135,7 +160,21 @@ def blocked_reason(address: str) -> str | None:
 
 def is_blocked(address: str, *, url: Url, policy: Policy) -> bool:
     """Tell whether a connection to a concrete address on behalf of `url` must not be made."""
-    return not policy.is_exempt(url.host, url.port) and blocked_reason(address) is not None
+    if policy.is_exempt(url.host, url.port) or policy.opens(address):
+        return False
+    return blocked_reason(address) is not None
+
+
+def _is_opened(text: str, networks: tuple[Network, ...]) -> bool:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id is not None:
+            return False
+        address = address.ipv4_mapped or address
+    return any(address in network for network in networks) and not any(address in network for network in _NEVER)
 
 
 def _blocked_v6(address: ipaddress.IPv6Address) -> str | None:
@@ -206,12 +245,13 @@ def _ipv4_host(text: str) -> str:
         _refuse("its host ends in a number but is no IPv4 address of four plain parts")
 
 
-def _check_host(url: Url) -> None:
+def _check_host(url: Url, policy: Policy) -> None:
     """Refuse at once what is known to be inside; what a name stands for is judged when connecting."""
-    reason = blocked_reason(url.host) if url.is_address else None
-    if reason:
-        _block(f"the address {url.host} cannot be reached: {reason}. Use a public host name")
-    if not url.is_address and ("." not in url.host or url.host.endswith((".localhost", ".local", ".internal"))):
+    if url.is_address:
+        reason = None if policy.opens(url.host) else blocked_reason(url.host)
+        if reason:
+            _block(f"the address {url.host} cannot be reached: {reason}. Use a public host name")
+    elif not policy.networks and ("." not in url.host or url.host.endswith((".localhost", ".local", ".internal"))):
         _block(f"{url.host} is a name inside a network. Use a public host name")
 
 

@@ -14,6 +14,7 @@ FailureKind = Literal[
     "reset",  # the connection ended before the answer did
     "too_large",  # the answer is over its limit; its status may be known
     "protocol",  # what came back is no HTTP
+    "proxy",  # the outgoing proxy did not let it through
     "full",  # too many requests are in flight here; nothing was sent
     "closed",  # this process is shutting down
 ]
@@ -52,7 +53,10 @@ Answer = Reply | EgressFailure
 
 
 class EgressSettings(msgspec.Struct, frozen=True):
-    """Limits of every outgoing request. `ca_file` empty means the certificates that ship with certifi."""
+    """Limits of every outgoing request. `ca_file` empty means the certificates that ship with certifi.
+
+    `host_limit` bounds the requests to one host (0: no bound), `proxy` is the URL of an outgoing proxy (empty: none).
+    """
 
     timeout_s: float = 15.0
     connect_timeout_s: float = 10.0
@@ -62,6 +66,9 @@ class EgressSettings(msgspec.Struct, frozen=True):
     max_in_flight: int = 512
     user_agent: str = "rowcast"
     ca_file: str = ""
+    host_limit: int = 0
+    host_wait_s: float = 0.25
+    proxy: str = ""
 
 
 def parse_headers(lines: list[bytes]) -> dict[str, str]:

@@ -8,10 +8,12 @@ import pycurl
 
 from rowcast.egress.guard import Policy, Url, is_blocked
 from rowcast.egress.reply import Answer, EgressFailure, EgressSettings, FailureKind, Reply, Timings, parse_headers
+from rowcast.egress.terms import NO_TERMS, Terms
 
 _KINDS: dict[int, FailureKind] = {
     pycurl.E_OPERATION_TIMEDOUT: "timeout",
     pycurl.E_COULDNT_RESOLVE_HOST: "dns",
+    pycurl.E_COULDNT_RESOLVE_PROXY: "proxy",
     pycurl.E_COULDNT_CONNECT: "refused",
     pycurl.E_SSL_CONNECT_ERROR: "tls",
     pycurl.E_PEER_FAILED_VERIFICATION: "tls",
@@ -34,6 +36,7 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes | None
     addresses: tuple[str, ...]
     timeout_s: float
+    terms: Terms = NO_TERMS
 
 
 class Transfer:
@@ -43,6 +46,7 @@ class Transfer:
         "_body",
         "_body_bytes",
         "_header_bytes",
+        "_judge",
         "_lines",
         "_opened",
         "_policy",
@@ -67,12 +71,20 @@ class Transfer:
         self._body: list[bytes] = []
         self._header_bytes = self._body_bytes = 0
         self.was_blocked = False
+        self._judge = self._policy
+        if request.terms is not NO_TERMS:
+            self._agree_to(request.terms)
         set_option = self.curl.setopt
         set_option(pycurl.URL, request.url.text)
         set_option(pycurl.HTTPHEADER, ["Expect:", "Accept-Encoding: identity", *request.lines])
         self._set_method(request.body)
         set_option(pycurl.TIMEOUT_MS, max(1, int(request.timeout_s * 1000)))
         set_option(pycurl.RESOLVE, _pins(request))
+
+    @property
+    def is_personal(self) -> bool:
+        """Tell whether the handle holds what belongs to this request only: it is not used for another."""
+        return self._request.terms is not NO_TERMS
 
     def finish(self, error: int = 0, text: str = "") -> Answer:
         """Give what came of the request, after libcurl said that it ended."""
@@ -81,7 +93,7 @@ class Transfer:
         headers = parse_headers(self._lines)
         if error == 0 and status is not None:
             return Reply(status, headers, b"".join(self._body), self._timings())
-        kind = "blocked" if self.was_blocked else _KINDS.get(error, "protocol")
+        kind = "blocked" if self.was_blocked else self._kind(error)
         return EgressFailure(kind, text or f"libcurl error {error}", status, headers, self._timings())
 
     def close_copies(self) -> None:
@@ -89,6 +101,26 @@ class Transfer:
         for opened in self._opened:
             opened.close()
         self._opened.clear()
+
+    def _kind(self, error: int) -> FailureKind:
+        if self._settings.proxy and not self._is_through(error):
+            return "proxy"
+        return _KINDS.get(error, "protocol")
+
+    def _is_through(self, error: int) -> bool:
+        """Tell whether the proxy was there and did not refuse."""
+        return error != pycurl.E_COULDNT_CONNECT and int(self.curl.getinfo(pycurl.HTTP_CONNECTCODE)) in (0, 200)
+
+    def _agree_to(self, terms: Terms) -> None:
+        """Set what holds for this request only."""
+        self._judge = msgspec.structs.replace(self._policy, networks=terms.networks)
+        if terms.networks:
+            # A pooled connection is found by its name: nobody else may come inside on one that was opened here.
+            self.curl.setopt(pycurl.FRESH_CONNECT, 1)
+            self.curl.setopt(pycurl.FORBID_REUSE, 1)
+        if terms.identity is not None:
+            self.curl.setopt(pycurl.SSLCERT_BLOB, terms.identity.certificate)
+            self.curl.setopt(pycurl.SSLKEY_BLOB, terms.identity.key)
 
     def _set_method(self, body: bytes | None) -> None:
         if body is None:
@@ -102,6 +134,8 @@ class Transfer:
         for option, value in _FIXED.items():
             set_option(option, value)
         set_option(pycurl.CAINFO, ca_file)
+        set_option(pycurl.PROXY, settings.proxy)
+        set_option(pycurl.NOPROXY, "" if settings.proxy else "*")
         set_option(pycurl.USERAGENT, settings.user_agent)
         set_option(pycurl.CONNECTTIMEOUT_MS, int(settings.connect_timeout_s * 1000))
         # A pooled connection outlives a name that was pointed elsewhere by this much at most.
@@ -129,7 +163,8 @@ class Transfer:
         host = place[0] if family in (socket.AF_INET, socket.AF_INET6) else ""
         if isinstance(host, bytes):
             host = host.decode("ascii", "replace")
-        if is_blocked(host, url=self._request.url, policy=self._policy):
+        # Behind a proxy the only connection is the one to it, and its address is the operator's word.
+        if not self._settings.proxy and is_blocked(host, url=self._request.url, policy=self._judge):
             self.was_blocked = True
             return pycurl.SOCKET_BAD
         opened = socket.socket(family, kind, protocol)
@@ -158,8 +193,6 @@ def _pins(request: Request) -> list[str]:
 _FIXED: dict[int, Any] = {
     pycurl.NOSIGNAL: 1,
     pycurl.FOLLOWLOCATION: 0,
-    pycurl.PROXY: "",
-    pycurl.NOPROXY: "*",
     pycurl.NETRC: pycurl.NETRC_IGNORED,
     pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
     pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,

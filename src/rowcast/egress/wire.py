@@ -154,7 +154,10 @@ class Wire:
         self._multi.remove_handle(transfer.curl)
         transfer.close_copies()
         del self._running[number], self._numbers[transfer.curl]
-        self._idle.append(transfer)
+        if transfer.is_personal:
+            transfer.curl.close()
+        else:
+            self._idle.append(transfer)
 
     def _collect(self) -> Finished:
         finished: Finished = []

@@ -24,13 +24,10 @@ from rowcast.core.pack import Pack
 from rowcast.core.retry import RetryPolicy
 from rowcast.core.sink import Sink
 from rowcast.delivery.breaker import BreakerPolicy
-from rowcast.delivery.lane import SinkOptions, alike
+from rowcast.delivery.lane import Limiter, SinkOptions, alike
 from rowcast.delivery.ledger import Ledger
-from rowcast.delivery.rate_limit import Limits
 from rowcast.delivery.runner import Runner
 from rowcast.egress.client import open_client
-from rowcast.egress.guard import Policy
-from rowcast.egress.reply import EgressSettings
 from rowcast.jobs.sink import JobSink
 from rowcast.outbox.archive import Archive, Retention
 from rowcast.outbox.claim_feed import ClaimFeed
@@ -62,12 +59,13 @@ from rowcast.server.settings import Settings
 from rowcast.server.socket_limits import hub_limits, tenant_limits, worker_share
 from rowcast.server.transports import LIMITS as TRANSPORT_LIMITS
 from rowcast.server.transports import transport_rules, transport_sinks
+from rowcast.server.webhook_engine import Ground, egress_settings, endpoint_limits, webhook_sink
 from rowcast.store.pool import Database, PoolSettings, open_database
+from rowcast.webhooks.endpoint_limits import EndpointLimits
 from rowcast.webhooks.incoming_sweep import IncomingSweep
 from rowcast.webhooks.incoming_table import SourceTable
 from rowcast.webhooks.sealing import KeyRing
 from rowcast.webhooks.secrets_table import SecretTable
-from rowcast.webhooks.sink import WebhookSink
 from rowcast.webhooks.table import EndpointTable
 
 _JOB_THREADS = 8
@@ -152,7 +150,9 @@ class _Build:
         secrets = SecretTable(database=self.database, ring=ring, clock=self.clock)
         sources = SourceTable(database=self.database, ring=ring, clock=self.clock)
         endpoints = EndpointTable(database=self.database, policy=policy, clock=self.clock, secrets=secrets)
-        sinks = await self._sinks(stack, endpoints, policy, options["tasks"])
+        ground = Ground(self.settings, self.database, self.clock, self.noise, policy, ring)
+        limits = endpoint_limits(ground)
+        sinks = await self._sinks(stack, ground, endpoints=endpoints, limits=limits, tasks=options["tasks"])
         rules = (*built_in_rules(), *transport_rules(self.settings.ably), *options["rules"])
         router = Router(rules=rules, sinks=sinks, live_sinks=(RealtimeSink(bus=self.bus),))
         ledger = Ledger(database=self.database, worker=worker_name())
@@ -176,7 +176,7 @@ class _Build:
             incoming_sweep=self._incoming_sweep(sources) if feed else None,
             messages=self._messages(feed) if feed else None,
             message_partitions=self._message_partitions() if feed else None,
-            runner=self._runner(sinks, ledger) if "delivery" in roles else None,
+            runner=self._runner(sinks, ledger, limits) if "delivery" in roles else None,
             channel_log=self._channel_log(router) if "gateway" in roles else None,
             activity=self._activity() if "gateway" in roles else None,
             channels=declared_channels(self.settings.channel, options["subscriptions"]),
@@ -184,12 +184,19 @@ class _Build:
         )
 
     async def _sinks(
-        self, stack: AsyncExitStack, endpoints: EndpointTable, policy: Policy, tasks: Sequence[Any]
+        self,
+        stack: AsyncExitStack,
+        ground: Ground,
+        *,
+        endpoints: EndpointTable,
+        limits: EndpointLimits,
+        tasks: Sequence[Any],
     ) -> tuple[Sink, ...]:
-        egress = EgressSettings(timeout_s=self.settings.webhooks.timeout_s)
-        client = await stack.enter_async_context(open_client(clock=self.clock, policy=policy, settings=egress))
+        client = await stack.enter_async_context(
+            open_client(clock=self.clock, policy=ground.policy, settings=egress_settings(self.settings))
+        )
         executor = stack.enter_context(ThreadPoolExecutor(_JOB_THREADS, thread_name_prefix="rowcast-job"))
-        webhooks = WebhookSink(table=endpoints, client=client, clock=self.clock)
+        webhooks = webhook_sink(ground, table=endpoints, client=client, limits=limits)
         others = transport_sinks(self.settings.ably, client=client)
         return webhooks, JobSink(tasks=tasks, executor=executor), *others
 
@@ -259,13 +266,13 @@ class _Build:
         keep_days = self.settings.retention.activity_days
         return ActivityWriter(database=self.database, clock=self.clock, keep_days=keep_days)
 
-    def _runner(self, sinks: Sequence[Sink], ledger: Ledger) -> Runner:
+    def _runner(self, sinks: Sequence[Sink], ledger: Ledger, limits: EndpointLimits) -> Runner:
         return Runner(
             ledger=ledger,
             sinks={sink.name: sink for sink in sinks},
             clock=self.clock,
             noise=self.noise,
-            options={sink.name: sink_options(self.settings, sink) for sink in sinks},
+            options={sink.name: sink_options(self.settings, sink, limits.of) for sink in sinks},
         )
 
     def _bus_connection(self) -> Callable[[], bool] | None:
@@ -299,18 +306,16 @@ def _pool(settings: Settings) -> PoolSettings:
     )
 
 
-def sink_options(settings: Settings, sink: Sink) -> SinkOptions:
+def sink_options(settings: Settings, sink: Sink, endpoint_limiter: Limiter) -> SinkOptions:
     """Give a sink's bounds: a job may take as long as its task says, an endpoint has a rate of its own."""
     delivery = settings.delivery
     if isinstance(sink, JobSink):
         timeout_s = max(delivery.timeout_s, sink.longest_timeout_s)
         return SinkOptions(concurrency=delivery.concurrency, timeout_s=timeout_s, lease_s=delivery.lease_s)
-    rate = settings.webhooks.rate_per_minute
-    limits = TRANSPORT_LIMITS if isinstance(sink, TransportSink) else Limits(rate_per_minute=rate, burst=rate)
     return SinkOptions(
         concurrency=delivery.concurrency,
         timeout_s=delivery.timeout_s,
         lease_s=delivery.lease_s,
-        limits=alike(limits),
+        limits=alike(TRANSPORT_LIMITS) if isinstance(sink, TransportSink) else endpoint_limiter,
         breaker=BreakerPolicy(),
     )

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints,
 from rowcast.core.errors import ConfigError
 from rowcast.server.incoming_settings import IncomingSettings
 from rowcast.server.socket_settings import LimitSettings, PolicySettings, RealtimeSettings
+from rowcast.server.webhook_settings import OutgoingSettings, WebhookSettings
 
 ENV_PREFIX = "ROWCAST_"
 _FILE_SUFFIX = "_FILE"
@@ -25,7 +26,10 @@ _OTHER_NAMES = frozenset(
 )
 
 _LISTS = frozenset(
-    "packs webhooks.allow_private server.roles auth.tenant_from secrets.keys ably.events ably.origins".split()
+    """
+    packs webhooks.allow_private webhooks.tenant_networks webhooks.retry_waits_s server.roles auth.tenant_from
+    secrets.keys ably.events ably.origins
+""".split()
 )
 
 Origin = Literal["default", "file", "environment", "flag"]
@@ -136,21 +140,7 @@ class DeliverySettings(_Section):
     timeout_s: float = Field(default=20.0, gt=0, le=3600, description="bound of one attempt")
 
 
-_Address = Annotated[str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:]+\]|[^\s:/@]+):[0-9]{1,5}$")]
-
-
 _Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@?#]+$")]
-
-
-class WebhookSettings(_Section):
-    """How webhooks leave."""
-
-    timeout_s: float = Field(default=15.0, gt=0, le=120, description="total bound of one post")
-    allow_http: bool = Field(default=False, description="also post to http:// endpoints")
-    allow_private: tuple[_Address, ...] = Field(
-        default=(), description="host:port pairs inside the network that may be reached all the same"
-    )
-    rate_per_minute: int = Field(default=100, ge=1, description="posts a minute to one endpoint")
 
 
 class SecretsSettings(_Section):
@@ -209,6 +199,7 @@ class Settings(_Section):
     relay: RelaySettings = RelaySettings()
     delivery: DeliverySettings = DeliverySettings()
     webhooks: WebhookSettings = WebhookSettings()
+    egress: OutgoingSettings = OutgoingSettings()
     incoming: IncomingSettings = IncomingSettings()
     secrets: SecretsSettings = SecretsSettings()
     ably: AblySettings = AblySettings()

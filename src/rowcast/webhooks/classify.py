@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from rowcast.core.outcome import EXCERPT_LIMIT_CHARS, Delivered, Outcome, Rejected, Retry
+from rowcast.core.outcome import EXCERPT_LIMIT_CHARS, Delivered, Outcome, Postponed, Rejected, Retry
 from rowcast.egress.reply import Answer, EgressFailure, Reply
 
 RETRY_AFTER_CAP_S = 86_400.0
@@ -62,6 +62,9 @@ def _of_failure(failure: EgressFailure) -> Outcome:
         return Rejected("endpoint_gone", code, excerpt)
     if failure.kind in ("blocked", "invalid"):
         return Rejected(f"egress_{failure.kind}", code, excerpt)
-    if failure.kind in ("full", "closed"):
-        return Retry(f"egress_{failure.kind}", _FULL_WAIT_S, code, excerpt)
+    if failure.kind == "full":
+        # Nothing was sent.
+        return Postponed(_FULL_WAIT_S)
+    if failure.kind == "closed":
+        return Retry("egress_closed", _FULL_WAIT_S, code, excerpt)
     return Retry(failure.kind, None, code, excerpt)

@@ -22,16 +22,18 @@ class Endpoint(msgspec.Struct, frozen=True):
     is_disabled: bool
     created_at: datetime
     changed_at: datetime
+    is_ordered: bool = False
 
     def wants(self, event_type: str) -> bool:
-        """Tell whether events of this type are to be posted here."""
-        return not self.is_disabled and (self.event_types is None or fits_any(event_type, self.event_types))
+        """Tell whether events of this type are owed to it. One that is disabled is owed them too: see the sink."""
+        return self.event_types is None or fits_any(event_type, self.event_types)
 
 
 class SigningEndpoint(msgspec.Struct, frozen=True):
     """What one attempt needs of an endpoint. Its text form hides the secrets.
 
-    `unopened` is the code why the secret in use cannot be opened; empty when it can.
+    `unopened` is the code why the secret in use cannot be opened; empty when it can. `failing_since` is the first
+    failure after the last success, `retry_schedule_s` the endpoint's own waits, `log_level` what is kept of successes.
     """
 
     id: str
@@ -39,6 +41,12 @@ class SigningEndpoint(msgspec.Struct, frozen=True):
     secrets: tuple[str, ...]
     is_disabled: bool
     unopened: str = ""
+    disabled_reason: str = ""
+    failing_since: datetime | None = None
+    retry_schedule_s: tuple[float, ...] | None = None
+    log_level: str = "all"
+    sealed_headers: bytes | None = None
+    sealed_authentication: bytes | None = None
 
     def __repr__(self) -> str:
         """Give everything but the secrets."""

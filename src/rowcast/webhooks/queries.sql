@@ -2,17 +2,17 @@
 -- A new endpoint of one tenant.
 insert into rowcast.endpoint (tenant_id, id, url, description, event_types, signature_scheme)
 values (:tenant_id, :id, :url, :description, :event_types, :signature_scheme)
-returning id, tenant_id, url, description, event_types, disabled, created_at, changed_at;
+returning id, tenant_id, url, description, event_types, disabled, is_ordered, created_at, changed_at;
 
 -- name: get_endpoint
 -- One endpoint of one tenant.
-select id, tenant_id, url, description, event_types, disabled, created_at, changed_at
+select id, tenant_id, url, description, event_types, disabled, is_ordered, created_at, changed_at
 from rowcast.endpoint
 where tenant_id = :tenant_id and id = :id;
 
 -- name: list_endpoints
 -- One page of a tenant's endpoints, oldest first.
-select id, tenant_id, url, description, event_types, disabled, created_at, changed_at
+select id, tenant_id, url, description, event_types, disabled, is_ordered, created_at, changed_at
 from rowcast.endpoint
 where tenant_id = :tenant_id and id > :after
 order by id
@@ -24,7 +24,7 @@ update rowcast.endpoint
 set url = :url, description = :description, event_types = :event_types, disabled = :disabled,
     changed_at = clock_timestamp()
 where tenant_id = :tenant_id and id = :id
-returning id, tenant_id, url, description, event_types, disabled, created_at, changed_at;
+returning id, tenant_id, url, description, event_types, disabled, is_ordered, created_at, changed_at;
 
 -- name: delete_endpoint
 -- Removes an endpoint; deliveries still owed to it become dead letters when they are due.
@@ -37,15 +37,16 @@ where tenant_id = :tenant_id and id = :id and not disabled
 returning id;
 
 -- name: endpoints_of_tenants
--- The running endpoints of a set of tenants, oldest first.
-select id, tenant_id, url, description, event_types, disabled, created_at, changed_at
+-- The endpoints of a set of tenants, the disabled ones too, oldest first.
+select id, tenant_id, url, description, event_types, disabled, is_ordered, created_at, changed_at
 from rowcast.endpoint
-where tenant_id = any(:tenant_ids::text[]) and not disabled
+where tenant_id = any(:tenant_ids::text[])
 order by tenant_id, id;
 
 -- name: signing_endpoints
 -- What one attempt each needs of a set of endpoints, each asked for by tenant and id; the secret in use comes first.
-select e.tenant_id, e.id, e.url, e.disabled,
+select e.tenant_id, e.id, e.url, e.disabled, e.disabled_reason, e.failing_since, e.retry_schedule_s, e.log_level,
+       e.headers, e.authentication,
        array(
            select s.sealed from rowcast.endpoint_secret s
            where s.endpoint_id = e.id and (s.expires_at is null or s.expires_at > :now)
@@ -53,6 +54,72 @@ select e.tenant_id, e.id, e.url, e.disabled,
        ) as sealed
 from unnest(:tenant_ids::text[], :ids::text[]) as asked (tenant_id, id)
 join rowcast.endpoint e on e.tenant_id = asked.tenant_id and e.id = asked.id;
+
+-- name: throttle_rates
+-- Messages a second to each of some endpoints: their own rate, or their tenant's; none where neither says one.
+select e.tenant_id, e.id, coalesce(e.throttle_rate, a.throttle_rate) as rate
+from unnest(:tenant_ids::text[], :ids::text[]) as asked (tenant_id, id)
+join rowcast.endpoint e on e.tenant_id = asked.tenant_id and e.id = asked.id
+left join rowcast.application a on a.tenant_id = e.tenant_id;
+
+-- name: endpoint_fails
+-- The first failure after a success, or the first of all.
+update rowcast.endpoint set failing_since = clock_timestamp()
+where tenant_id = :tenant_id and id = :id and failing_since is null and not disabled;
+
+-- name: endpoint_works
+-- A success: what failed before no longer counts.
+update rowcast.endpoint set failing_since = null
+where tenant_id = :tenant_id and id = :id and failing_since is not null;
+
+-- name: give_up_endpoint
+-- Stops an endpoint and says why; tells whether it was running. Enabled again, it begins anew.
+update rowcast.endpoint
+set disabled = true, disabled_at = clock_timestamp(), disabled_reason = :reason, failing_since = null,
+    changed_at = clock_timestamp()
+where tenant_id = :tenant_id and id = :id and not disabled
+returning id;
+
+-- name: emit_operational
+-- An event about one endpoint, to the tenant that looks after all of them.
+select rowcast.emit(:to_tenant, :event_type,
+                    jsonb_build_object('appId', coalesce(a.id, e.tenant_id), 'appUid', coalesce(a.uid, e.tenant_id),
+                                       'endpointId', e.id, 'endpointUid', e.uid) || :facts::text::jsonb) as id
+from rowcast.endpoint e left join rowcast.application a on a.tenant_id = e.tenant_id
+where e.tenant_id = :tenant_id and e.id = :endpoint_id;
+
+-- name: expired_messages
+-- Some messages whose time is over, held until what they hold is removed.
+select tenant_id, event_id from rowcast.message
+where expires_at <= clock_timestamp() and expunged_at is null
+order by expires_at limit :most for update skip locked;
+
+-- name: expunge_messages
+-- Removes what some messages held and what was answered to them; what still waits is cancelled.
+with marked as (
+    insert into rowcast.message as m (event_id, tenant_id, expunged_at)
+    select e.id, e.tenant_id, clock_timestamp()
+    from unnest(:tenant_ids::text[], :event_ids::uuid[]) as asked (tenant_id, event_id)
+    join rowcast.event e on e.id = asked.event_id and e.tenant_id = asked.tenant_id
+    on conflict (event_id) do update
+    set expunged_at = coalesce(m.expunged_at, excluded.expunged_at), raw_payload = null
+    returning m.event_id, m.tenant_id
+), emptied as (
+    update rowcast.event e set payload = '{}'
+    from marked where e.id = marked.event_id and e.tenant_id = marked.tenant_id
+), owed as materialized (
+    select d.id from rowcast.delivery d join marked on marked.event_id = d.event_id and marked.tenant_id = d.tenant_id
+), cleared as (
+    update rowcast.attempt a set excerpt = '', detail = null
+    where a.delivery_id = any(array(select id from owed)) and (a.detail is not null or a.excerpt <> '')
+), settled as (
+    update rowcast.delivery d
+    set error = split_part(d.error, ':', 1), result = null,
+        status = case d.status when 'waiting' then 'cancelled' else d.status end,
+        settled_at = case d.status when 'waiting' then clock_timestamp() else d.settled_at end
+    where d.id = any(array(select id from owed))
+)
+select count(*) as expunged from marked;
 
 -- name: add_secret
 -- The secret in use of an endpoint.

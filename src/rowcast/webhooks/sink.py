@@ -5,39 +5,47 @@ from collections.abc import Sequence
 import msgspec
 
 from rowcast.core.clock import Clock
-from rowcast.core.delivery import Delivery, Owed
+from rowcast.core.delivery import Delivery, Owed, ordered_key
 from rowcast.core.envelope import Envelope
-from rowcast.core.outcome import Outcome, Rejected, Retry
+from rowcast.core.outcome import Delivered, Outcome, Postponed, Rejected, Retry
 from rowcast.core.retry import RetryPolicy
 from rowcast.core.sink import Sink
-from rowcast.core.telemetry import tell
-from rowcast.egress.client import EgressClient
-from rowcast.webhooks.classify import is_gone, outcome_of
+from rowcast.egress.guard import parse_url
+from rowcast.webhooks.aftermath import Aftermath
+from rowcast.webhooks.attempt_detail import attempt_detail
+from rowcast.webhooks.classify import outcome_of
 from rowcast.webhooks.endpoint import Endpoint, SigningEndpoint
-from rowcast.webhooks.ids import message_id
-from rowcast.webhooks.message import message_body
+from rowcast.webhooks.host_breakers import HostBreakers
+from rowcast.webhooks.poster import Posted, Poster
 from rowcast.webhooks.reader import EndpointReader
-from rowcast.webhooks.signature import signed_headers
+from rowcast.webhooks.retry_rules import RetryRules
 from rowcast.webhooks.table import EndpointTable
 
 EVERY_ENDPOINT = "*"
-RETRY_POLICY = RetryPolicy(max_attempts=16, base_s=5.0, cap_s=86_400.0)
-"""From 5 s to 23 h apart: about two days from the first attempt to the last."""
 
 
 class WebhookSink:
     """Posts events to endpoints. The target is an endpoint's id, or `*` for every endpoint that wants the event."""
 
-    __slots__ = ("_client", "_clock", "_reader", "_retry_policy", "_table")
+    __slots__ = ("_aftermath", "_clock", "_hosts", "_poster", "_reader", "_rules", "_table")
 
     def __init__(
-        self, *, table: EndpointTable, client: EgressClient, clock: Clock, retry_policy: RetryPolicy = RETRY_POLICY
+        self,
+        *,
+        table: EndpointTable,
+        poster: Poster,
+        aftermath: Aftermath,
+        hosts: HostBreakers,
+        rules: RetryRules,
+        clock: Clock,
     ) -> None:
         """Ask for what it needs."""
         self._table = table
-        self._client = client
+        self._poster = poster
+        self._aftermath = aftermath
+        self._hosts = hosts
+        self._rules = rules
         self._clock = clock
-        self._retry_policy = retry_policy
         self._reader = EndpointReader(table=table)
 
     @property
@@ -47,14 +55,16 @@ class WebhookSink:
 
     @property
     def retry_policy(self) -> RetryPolicy:
-        """Give how often a delivery is tried."""
-        return self._retry_policy
+        """Give how often a delivery is tried where neither endpoint nor rule says otherwise."""
+        return self._rules.default
 
     async def targets(self, owed: Sequence[tuple[Envelope, Owed]]) -> Sequence[Sequence[Owed]]:
-        """Give one thing owed for each endpoint meant, with one query for all of them."""
-        tenants = {event.tenant_id for event, each in owed if each.target == EVERY_ENDPOINT}
-        endpoints = await self._table.for_tenants(tenants) if tenants else {}
-        return [_expanded(event, each, endpoints) for event, each in owed]
+        """Give one thing owed for each endpoint meant, with one query for all of them.
+
+        A disabled endpoint is owed its messages too: they are cancelled when due, so that a recovery finds them.
+        """
+        endpoints = await self._table.for_tenants({event.tenant_id for event, _ in owed})
+        return [_expanded(event, each, endpoints.get(event.tenant_id, [])) for event, each in owed]
 
     async def deliver(self, delivery: Delivery) -> Outcome:
         """Post once. A redirect, any other status than 2xx, and no answer in time are failures."""
@@ -64,31 +74,60 @@ class WebhookSink:
         if endpoint is None:
             return Rejected("endpoint_gone")
         if endpoint.is_disabled:
-            return Rejected("endpoint_disabled")
+            return Rejected("endpoint_disabled", excerpt=endpoint.disabled_reason, is_cancelled=True)
+        policy = self._rules.policy(
+            delivery.tenant_id, delivery.event.event_type, own_waits_s=endpoint.retry_schedule_s
+        )
+        outcome = await self._attempt(delivery, delivery.event, endpoint)
+        if isinstance(outcome, Retry):
+            outcome = msgspec.structs.replace(outcome, policy=policy)
+        await self._aftermath.follow(delivery, endpoint, outcome, policy)
+        return outcome
+
+    async def _attempt(self, delivery: Delivery, event: Envelope, endpoint: SigningEndpoint) -> Outcome:
         if endpoint.unopened:
             # An operator's mistake, not the endpoint's: it is tried again when the key may be back.
             return Retry("secret_unopened", excerpt=endpoint.unopened)
-        return await self._post(delivery.tenant_id, endpoint, delivery.event)
+        host = parse_url(endpoint.url).host
+        wait_s = self._hosts.wait_s(host)
+        if wait_s is not None:
+            return Postponed(wait_s, "host")
+        posted: Posted | Retry | None = None
+        try:
+            posted = await self._poster.post(delivery.tenant_id, endpoint, event)
+        finally:
+            if isinstance(posted, Posted):
+                self._hosts.learn(host, posted.answer)
+            else:
+                self._hosts.give_up(host)
+        if isinstance(posted, Retry):
+            return posted
+        self._aftermath.slow_down(delivery, posted.answer)
+        return _with_detail(outcome_of(posted.answer, now=self._clock.now()), endpoint, posted)
 
-    async def _post(self, tenant_id: str, endpoint: SigningEndpoint, event: Envelope) -> Outcome:
-        body = message_body(event)
-        headers = signed_headers(
-            endpoint.secrets,
-            message_id=message_id(event.id),
-            timestamp_s=int(self._clock.now().timestamp()),
-            body=body,
-        )
-        answer = await self._client.post(endpoint.url, body, headers={"content-type": "application/json", **headers})
-        if is_gone(answer) and await self._table.disable(tenant_id, endpoint.id):
-            tell("webhook.endpoint_disabled", reason="http_410")
-        return outcome_of(answer, now=self._clock.now())
+
+def _with_detail(outcome: Outcome, endpoint: SigningEndpoint, posted: Posted) -> Outcome:
+    """Give the outcome with what a person may see of it; nothing of a success where only failures are kept."""
+    if isinstance(outcome, Postponed):
+        return outcome
+    if isinstance(outcome, Delivered) and endpoint.log_level == "failures":
+        return msgspec.structs.replace(outcome, excerpt="")
+    detail = attempt_detail(posted.url, sent=posted.sent, hidden=posted.hidden, answer=posted.answer)
+    return msgspec.structs.replace(outcome, detail=detail)
 
 
-def _expanded(event: Envelope, owed: Owed, endpoints: dict[str, list[Endpoint]]) -> list[Owed]:
-    if owed.target != EVERY_ENDPOINT:
-        return [owed]
-    meant = [endpoint for endpoint in endpoints.get(event.tenant_id, ()) if endpoint.wants(event.event_type)]
-    return [msgspec.structs.replace(owed, target=endpoint.id) for endpoint in meant]
+def _expanded(event: Envelope, owed: Owed, endpoints: Sequence[Endpoint]) -> list[Owed]:
+    if owed.target == EVERY_ENDPOINT:
+        meant = [endpoint for endpoint in endpoints if endpoint.wants(event.event_type)]
+        return [_owed_to(endpoint, owed) for endpoint in meant]
+    named = next((endpoint for endpoint in endpoints if endpoint.id == owed.target), None)
+    return [owed if named is None else _owed_to(named, owed)]
+
+
+def _owed_to(endpoint: Endpoint, owed: Owed) -> Owed:
+    # A key of the rule's own would part one endpoint's limits and breaker into several.
+    key = ordered_key(endpoint.id) if endpoint.is_ordered else endpoint.id
+    return msgspec.structs.replace(owed, target=endpoint.id, key=key)
 
 
 _CONTRACT: type[Sink] = WebhookSink

@@ -69,7 +69,7 @@ class EndpointTable:
         row = {
             "tenant_id": checked_tenant_id(tenant_id),
             "id": endpoint_id(self._clock.now(), self._noise(NOISE_BYTES)),
-            "url": check_url(draft.url, self._policy).text,
+            "url": check_url(draft.url, self._policy.for_tenant(tenant_id)).text,
             "description": draft.description,
             "event_types": checked_event_types(draft.event_types),
             "signature_scheme": scheme_of(secret),
@@ -105,7 +105,7 @@ class EndpointTable:
             self._queries["update_endpoint"],
             tenant_id=tenant_id,
             id=id,
-            url=check_url(draft.url, self._policy).text,
+            url=check_url(draft.url, self._policy.for_tenant(tenant_id)).text,
             description=draft.description,
             event_types=checked_event_types(draft.event_types),
             disabled=draft.is_disabled,
@@ -127,7 +127,7 @@ class EndpointTable:
         return row is not None
 
     async def for_tenants(self, tenant_ids: Iterable[str]) -> dict[str, list[Endpoint]]:
-        """Give the running endpoints of each tenant, in one query."""
+        """Give the endpoints of each tenant, the disabled ones too, in one query."""
         rows = await self._database.fetch(self._queries["endpoints_of_tenants"], tenant_ids=sorted(set(tenant_ids)))
         by_tenant: dict[str, list[Endpoint]] = {}
         for row in rows:
@@ -151,7 +151,20 @@ class EndpointTable:
         except RowcastError as error:
             # Of this endpoint only: the others of the same answer are not to wait for it.
             secrets, unopened = (), error.code
-        return SigningEndpoint(row["id"], row["url"], secrets, row["disabled"], unopened)
+        waits_s = row["retry_schedule_s"]
+        return SigningEndpoint(
+            row["id"],
+            row["url"],
+            secrets,
+            row["disabled"],
+            unopened,
+            row["disabled_reason"] or "",
+            row["failing_since"],
+            None if waits_s is None else tuple(waits_s),
+            row["log_level"],
+            row["headers"],
+            row["authentication"],
+        )
 
 
 def _endpoint(row: Mapping[str, Any]) -> Endpoint:
@@ -165,6 +178,7 @@ def _endpoint(row: Mapping[str, Any]) -> Endpoint:
         is_disabled=row["disabled"],
         created_at=row["created_at"],
         changed_at=row["changed_at"],
+        is_ordered=row["is_ordered"],
     )
 
 

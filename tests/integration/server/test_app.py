@@ -10,6 +10,8 @@ from rowcast.bus.memory import MemoryBus
 from rowcast.bus.postgres import PostgresBus
 from rowcast.core.errors import ConfigError, StoreUnavailableError
 from rowcast.core.pack import Pack
+from rowcast.delivery.lane import alike
+from rowcast.delivery.rate_limit import Limits
 from rowcast.jobs.sink import JobSink
 from rowcast.server.app import open_app, sink_options, worker_name
 from tests.integration.server.running import settings_for
@@ -76,7 +78,7 @@ def test_a_job_may_take_as_long_as_its_task_says() -> None:
 
     settings = settings_for("postgresql://h/d", ("delivery",), delivery__timeout_s=5.0)
     with ThreadPoolExecutor(1) as executor:
-        options = sink_options(settings, JobSink(tasks=(slow,), executor=executor))
+        options = sink_options(settings, JobSink(tasks=(slow,), executor=executor), alike(Limits()))
 
     assert options.timeout_s == 900.0
     assert options.limits is None

@@ -122,7 +122,7 @@ async def test_a_channel_of_ably_has_ablys_rate_and_not_that_of_an_endpoint(dsn:
     nothing: Any = None
     settings = settings_for(dsn, ("delivery",), ably__key=KEY, webhooks__rate_per_minute=1)
     (sink,) = transport_sinks(settings.ably, client=nothing)
-    limits = sink_options(settings, sink).limits
+    limits = sink_options(settings, sink, nothing).limits
 
     assert limits is not None
-    assert limits(nothing) == LIMITS
+    assert await limits([nothing, nothing]) == [LIMITS, LIMITS]

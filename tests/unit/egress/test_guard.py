@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rowcast.core.errors import InvalidInputError
 from rowcast.egress.guard import Policy, Url, blocked_reason, check_url, is_blocked, parse_url
+from rowcast.egress.terms import parse_networks
 
 MUST_BLOCK = (
     "0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.100.100.200 100.127.255.255 127.0.0.1 "
@@ -226,3 +227,39 @@ def test_address_is_judged_for_the_url_it_is_connected_for() -> None:
 def test_refused_credentials_say_where_they_belong() -> None:
     with pytest.raises(InvalidInputError, match="send credentials in a header"):
         check_url("https://user:pw@example.com/", OPEN)
+
+
+INSIDE = Policy(networks=parse_networks(["10.1.0.0/16", "fd00:1::/64", "169.254.0.0/16", "127.0.0.0/8"]))
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "fd00:1::5", "::ffff:10.1.2.3", "127.0.0.1"])
+def test_address_in_a_network_of_the_tenant_is_let_through(address: str) -> None:
+    url = parse_url("https://hooks.example.com/")
+
+    assert not is_blocked(address, url=url, policy=INSIDE)
+    assert is_blocked(address, url=url, policy=Policy())
+
+
+@pytest.mark.parametrize(
+    "address", ["10.2.0.1", "192.168.0.1", "169.254.169.254", "fe80::1", "fd00:ec2::254", "x", "10.1.2.3%a"]
+)
+def test_address_outside_of_it_and_those_that_no_list_opens_stay_blocked(address: str) -> None:
+    assert is_blocked(address, url=parse_url("https://hooks.example.com/"), policy=INSIDE)
+
+
+def test_urls_inside_the_networks_of_a_tenant_can_be_used_on_the_open_ports() -> None:
+    assert check_url("https://10.1.2.3/", INSIDE).host == "10.1.2.3"
+    assert check_url("https://hooks.corp.internal/", INSIDE).host == "hooks.corp.internal"
+    for text in ("https://10.2.0.1/", "https://10.1.2.3:22/", "http://10.1.2.3/", "https://169.254.169.254/"):
+        with pytest.raises(InvalidInputError) as refusal:
+            check_url(text, INSIDE)
+        assert refusal.value.code == "egress.blocked"
+
+
+def test_each_tenant_has_its_own_networks_and_those_of_all() -> None:
+    one, every = parse_networks(["10.1.0.0/16"]), parse_networks(["10.9.0.0/16"])
+    policy = Policy(tenant_networks={"acme": one, "*": every})
+
+    assert set(policy.networks_of("acme")) == {*one, *every}
+    assert policy.for_tenant("beta").networks == every
+    assert Policy().for_tenant("acme").networks == ()

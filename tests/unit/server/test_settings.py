@@ -156,7 +156,11 @@ def documented_row(name: str) -> str:
     field = section.model_fields[leaf]
     shown = ", ".join(field.default) if isinstance(field.default, tuple) else field.default
     default = "–" if shown in (None, "") else f"`{str(shown).lower() if isinstance(shown, bool) else shown}`"
-    variable = "–" if name in ("watch", "channel", "owner") else f"`ROWCAST_{name.upper().replace('.', '__')}`"
+    variable = (
+        "–"
+        if name in ("watch", "channel", "owner", "webhooks.retry")
+        else f"`ROWCAST_{name.upper().replace('.', '__')}`"
+    )
     return f"| `{name}` | {variable} | {default} | {field.description} |"
 
 

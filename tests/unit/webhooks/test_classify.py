@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rowcast.core.outcome import Delivered, Outcome, Rejected, Retry
+from rowcast.core.outcome import Delivered, Outcome, Postponed, Rejected, Retry
 from rowcast.egress.reply import Answer, EgressFailure, Reply
 from rowcast.webhooks.classify import excerpt_of, is_gone, outcome_of, retry_after_s
 
@@ -46,7 +46,7 @@ def reply(status: int, **headers: str) -> Reply:
         (EgressFailure("too_large", status=410), Rejected("endpoint_gone", "410")),
         (EgressFailure("blocked"), Rejected("egress_blocked")),
         (EgressFailure("invalid"), Rejected("egress_invalid")),
-        (EgressFailure("full"), Retry("egress_full", 1.0)),
+        (EgressFailure("full"), Postponed(1.0)),
         (EgressFailure("closed"), Retry("egress_closed", 1.0)),
     ],
 )

@@ -22,8 +22,8 @@ def test_endpoint_wants_the_types_it_names_or_all(event_types: tuple[str, ...] |
     assert endpoint(event_types).wants("orders.confirmed") is expected
 
 
-def test_disabled_endpoint_wants_nothing() -> None:
-    assert not endpoint(None, is_disabled=True).wants("orders.confirmed")
+def test_disabled_endpoint_is_owed_what_it_wants_all_the_same() -> None:
+    assert endpoint(None, is_disabled=True).wants("orders.confirmed")
 
 
 @pytest.mark.parametrize("event_types", [[], ["orders"], ["orders.*", "x"], ["orders.*"] * 101])

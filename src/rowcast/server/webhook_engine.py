@@ -1,0 +1,91 @@
+"""The engine of outgoing webhooks, as the settings say."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from rowcast.core.clock import Clock
+from rowcast.core.errors import ConfigError, InvalidInputError
+from rowcast.delivery.rate_limit import Limits
+from rowcast.egress.client import EgressClient
+from rowcast.egress.guard import Policy
+from rowcast.egress.reply import EgressSettings
+from rowcast.server.settings import Settings
+from rowcast.store.pool import Database
+from rowcast.webhooks.aftermath import Aftermath
+from rowcast.webhooks.endpoint_health import EndpointHealth
+from rowcast.webhooks.endpoint_limits import EndpointLimits
+from rowcast.webhooks.host_breakers import HostBreakers
+from rowcast.webhooks.operational import OperationalEvents
+from rowcast.webhooks.poster import Poster
+from rowcast.webhooks.retry_rules import STANDARD_WAITS_S, RetryRule, RetryRules
+from rowcast.webhooks.sealing import KeyRing
+from rowcast.webhooks.sink import WebhookSink
+from rowcast.webhooks.table import EndpointTable
+
+
+class Ground(msgspec.Struct, frozen=True):
+    """What the engine stands on."""
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    noise: Callable[[], float]
+    policy: Policy
+    ring: KeyRing
+
+
+def egress_settings(settings: Settings) -> EgressSettings:
+    """Give the limits of outgoing requests."""
+    proxy = settings.egress.proxy
+    return EgressSettings(
+        timeout_s=settings.webhooks.timeout_s,
+        host_limit=settings.webhooks.host_concurrency,
+        proxy=proxy.get_secret_value() if proxy else "",
+    )
+
+
+def endpoint_limits(ground: Ground) -> EndpointLimits:
+    """Give what knows the limits of endpoints."""
+    asked = ground.settings.webhooks
+    default = Limits(
+        rate_per_minute=asked.rate_per_minute, burst=asked.rate_per_minute, concurrency=asked.endpoint_concurrency
+    )
+    return EndpointLimits(database=ground.database, clock=ground.clock, default=default)
+
+
+def webhook_sink(ground: Ground, *, table: EndpointTable, client: EgressClient, limits: EndpointLimits) -> WebhookSink:
+    """Give the sink.
+
+    Raises:
+        ConfigError: `config.retry`, for a [[webhooks.retry]] table that says nothing of use.
+    """
+    asked = ground.settings.webhooks
+    aftermath = Aftermath(
+        clock=ground.clock,
+        health=EndpointHealth(database=ground.database),
+        limits=limits,
+        operational=OperationalEvents(database=ground.database, tenant_id=asked.operational_tenant),
+        give_up_days=asked.give_up_days,
+    )
+    return WebhookSink(
+        table=table,
+        poster=Poster(client=client, clock=ground.clock, ring=ground.ring, policy=ground.policy),
+        aftermath=aftermath,
+        hosts=HostBreakers(clock=ground.clock, noise=ground.noise),
+        rules=retry_rules(asked.retry_waits_s or STANDARD_WAITS_S, asked.retry),
+        clock=ground.clock,
+    )
+
+
+def retry_rules(waits_s: tuple[float, ...], tables: tuple[Mapping[str, Any], ...]) -> RetryRules:
+    """Give the waits of messages from the tables of the file.
+
+    Raises:
+        ConfigError: `config.retry`.
+    """
+    try:
+        return RetryRules(waits_s=waits_s, rules=msgspec.convert(tables, tuple[RetryRule, ...]))
+    except (InvalidInputError, msgspec.ValidationError) as error:
+        raise ConfigError(f"A [[webhooks.retry]] table cannot be used: {error}", code="config.retry") from error

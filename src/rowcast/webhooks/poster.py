@@ -1,0 +1,102 @@
+"""One post to one endpoint: signed, with the tenant's own headers, and known to its receiver as it asks."""
+
+import msgspec
+
+from rowcast.core.clock import Clock
+from rowcast.core.envelope import Envelope
+from rowcast.core.errors import RowcastError
+from rowcast.core.outcome import Retry
+from rowcast.egress.client import EgressClient
+from rowcast.egress.guard import Policy
+from rowcast.egress.reply import Answer
+from rowcast.egress.terms import NO_TERMS, Terms
+from rowcast.webhooks.authentication import Authentication, Basic, ClientCertificate, OAuth2, basic_value
+from rowcast.webhooks.endpoint import SigningEndpoint
+from rowcast.webhooks.ids import message_id
+from rowcast.webhooks.message import message_body
+from rowcast.webhooks.sealing import KeyRing, seal_context
+from rowcast.webhooks.signature import signed_headers
+from rowcast.webhooks.token_source import TokenSource
+
+_UNAUTHORIZED = 401
+
+
+class Posted(msgspec.Struct, frozen=True):
+    """What was sent and what came back. Of `hidden` headers nobody sees the values."""
+
+    url: str
+    sent: dict[str, str]
+    hidden: dict[str, str]
+    answer: Answer
+
+
+class Poster:
+    """Posts. What an endpoint keeps sealed is opened for each post, and forgotten after it."""
+
+    __slots__ = ("_client", "_clock", "_policy", "_ring", "_tokens")
+
+    def __init__(self, *, client: EgressClient, clock: Clock, ring: KeyRing, policy: Policy) -> None:
+        """Post through `client`; `policy` says which closed networks a tenant may reach."""
+        self._client = client
+        self._clock = clock
+        self._ring = ring
+        self._policy = policy
+        self._tokens = TokenSource(client=client, clock=clock)
+
+    async def post(self, tenant_id: str, endpoint: SigningEndpoint, event: Envelope) -> Posted | Retry:
+        """Post once; a `Retry` where it came to nothing before anything was posted."""
+        try:
+            own, authentication = self._opened(endpoint)
+        except RowcastError as error:
+            # An operator's mistake, not the endpoint's: it is tried again when the key may be back.
+            return Retry("secret_unopened", excerpt=error.code)
+        terms = self._terms(tenant_id, authentication)
+        hidden = await self._hidden(tenant_id, own, authentication, terms)
+        if isinstance(hidden, Retry):
+            return hidden
+        body = message_body(event)
+        sent = {"content-type": "application/json", **self._signed(endpoint, event, body)}
+        answer = await self._client.post(endpoint.url, body, headers={**sent, **hidden}, terms=terms)
+        if isinstance(authentication, OAuth2) and answer.status == _UNAUTHORIZED:
+            self._tokens.forget(tenant_id, authentication, hidden["authorization"].removeprefix("Bearer "))
+        return Posted(endpoint.url, sent, hidden, answer)
+
+    def _signed(self, endpoint: SigningEndpoint, event: Envelope, body: bytes) -> dict[str, str]:
+        timestamp_s = int(self._clock.now().timestamp())
+        return signed_headers(endpoint.secrets, message_id=message_id(event.id), timestamp_s=timestamp_s, body=body)
+
+    def _opened(self, endpoint: SigningEndpoint) -> tuple[dict[str, str], Authentication | None]:
+        own: dict[str, str] = {}
+        authentication: Authentication | None = None
+        if endpoint.sealed_headers is not None:
+            document = self._ring.open(endpoint.sealed_headers, context=seal_context("endpoint_headers", endpoint.id))
+            own = msgspec.json.decode(document, type=dict[str, str])
+        if endpoint.sealed_authentication is not None:
+            context = seal_context("endpoint_authentication", endpoint.id)
+            document = self._ring.open(endpoint.sealed_authentication, context=context)
+            authentication = msgspec.json.decode(document, type=Authentication)
+        return own, authentication
+
+    def _terms(self, tenant_id: str, authentication: Authentication | None) -> Terms:
+        networks = self._policy.networks_of(tenant_id)
+        identity = authentication.identity if isinstance(authentication, ClientCertificate) else None
+        return Terms(networks, identity) if networks or identity else NO_TERMS
+
+    async def _hidden(
+        self, tenant_id: str, own: dict[str, str], authentication: Authentication | None, terms: Terms
+    ) -> dict[str, str] | Retry:
+        """Give the tenant's own headers and who we say we are, which wins over a header of the tenant's own."""
+        match authentication:
+            case Basic(username=username, password=password):
+                return _with_authorization(own, basic_value(username, password))
+            case OAuth2():
+                token = await self._tokens.token(tenant_id, authentication, terms=terms)
+                if token.problem:
+                    return Retry("token_failed", excerpt=f"The token URL gave no token: {token.problem}.")
+                return _with_authorization(own, f"Bearer {token.value}")
+        return own
+
+
+def _with_authorization(own: dict[str, str], value: str) -> dict[str, str]:
+    kept = {name: each for name, each in own.items() if name.lower() != "authorization"}
+    return {**kept, "authorization": value}

@@ -1,0 +1,88 @@
+"""How a receiver knows us: basic, OAuth 2, a client certificate."""
+
+import asyncio
+import base64
+import ssl
+from pathlib import Path
+
+import trustme
+
+from rowcast.core.outcome import Delivered, Retry
+from rowcast.egress.client import open_client
+from rowcast.egress.guard import Policy
+from rowcast.egress.reply import EgressSettings
+from rowcast.egress.resolver import Resolver
+from rowcast.webhooks.authentication import Basic, ClientCertificate, OAuth2
+from rowcast.webhooks.sealing import seal_context
+from tests.integration.egress.receivers import answer, read_request, receiving
+from tests.integration.webhooks.engine import RING, Engine
+
+
+async def test_basic_is_sent_and_wins_over_a_header_of_the_tenants_own(engine: Engine) -> None:
+    endpoint = await engine.authenticated("/ok", Basic("ann", "a:b"))
+    sealed = RING.seal(b'{"AUTHORIZATION":"mine"}', context=seal_context("endpoint_headers", endpoint))
+    await engine.run("update rowcast.endpoint set headers = :value where id = :id", value=sealed, id=endpoint)
+
+    await engine.deliver(engine.sink(), endpoint)
+
+    (_, headers, _) = engine.receiver.requests[0]
+    assert base64.b64decode(headers["authorization"].removeprefix("Basic ")) == b"ann:a:b"
+    assert "AUTHORIZATION" not in headers
+
+
+async def test_oauth2_token_is_asked_for_once_and_anew_when_the_receiver_does_not_take_it(engine: Engine) -> None:
+    engine.receiver.answers["/token"] = [
+        answer("200 OK", b'{"access_token":"t%d","token_type":"Bearer","expires_in":3600}' % number)
+        for number in range(1, 4)
+    ]
+    engine.receiver.answers["/api"] = [answer(), answer("401 No"), answer()]
+    said = OAuth2(token_url=engine.url + "/token", client_id="a", client_secret="canary")
+    endpoint, sink = await engine.authenticated("/api", said), engine.sink()
+
+    outcomes = [await engine.deliver(sink, endpoint) for _ in range(3)]
+
+    sent = [headers["authorization"] for path, headers, _ in engine.receiver.requests if path == "/api"]
+    assert sent == ["Bearer t1", "Bearer t1", "Bearer t2"]
+    assert engine.receiver.paths()["/token"] == 2
+    assert [type(outcome) for outcome in outcomes] == [Delivered, Retry, Delivered]
+    assert "canary" not in str(outcomes)
+
+
+async def test_token_url_that_points_inside_is_blocked_and_nothing_is_posted(engine: Engine) -> None:
+    said = OAuth2(token_url="http://169.254.169.254/token", client_id="a", client_secret="b")
+    endpoint = await engine.authenticated("/ok", said)
+
+    outcome = await engine.deliver(engine.sink(), endpoint)
+
+    assert isinstance(outcome, Retry)
+    assert (outcome.reason, engine.receiver.requests) == ("token_failed", [])
+
+
+async def test_client_certificate_of_an_endpoint_is_shown_to_its_receiver(engine: Engine, tmp_path: Path) -> None:
+    ca, seen = trustme.CA(), []
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("hooks.example.com").configure_cert(context)
+    ca.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    mine = ca.issue_cert("sender.example.com")
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(str(writer.get_extra_info("ssl_object").getpeercert()["subjectAltName"]))
+        await read_request(reader)
+        writer.write(answer())
+
+    certificate = ClientCertificate(mine.cert_chain_pems[0].bytes().decode(), mine.private_key_pem.bytes().decode())
+    endpoint = await engine.authenticated("/ok", certificate)
+    resolver = Resolver(clock=engine.clock, lookup=lambda host: ["127.0.0.1"])
+    async with receiving(respond, tls=context) as port:
+        policy = Policy(allowed=frozenset({("hooks.example.com", port)}))
+        settings = EgressSettings(timeout_s=10.0, ca_file=str(tmp_path / "ca.pem"))
+        url = f"https://hooks.example.com:{port}/"
+        await engine.run("update rowcast.endpoint set url = :url where id = :id", url=url, id=endpoint)
+        async with open_client(clock=engine.clock, policy=policy, settings=settings, resolver=resolver) as client:
+            engine.client = client
+            outcome = await engine.deliver(engine.sink(), endpoint)
+
+    assert isinstance(outcome, Delivered)
+    assert "sender.example.com" in seen[0]
