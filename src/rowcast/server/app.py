@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rowcast.bus.bus import Bus
@@ -62,10 +63,10 @@ from rowcast.server.transports import transport_rules, transport_sinks
 from rowcast.server.webhook_engine import Ground, egress_settings, endpoint_limits, webhook_sink
 from rowcast.store.pool import Database, PoolSettings, open_database
 from rowcast.webhooks.endpoint_limits import EndpointLimits
-from rowcast.webhooks.incoming_sweep import IncomingSweep
 from rowcast.webhooks.incoming_table import SourceTable
 from rowcast.webhooks.sealing import KeyRing
 from rowcast.webhooks.secrets_table import SecretTable
+from rowcast.webhooks.sweep import Step, Sweep
 from rowcast.webhooks.table import EndpointTable
 
 _JOB_THREADS = 8
@@ -89,7 +90,7 @@ class App:
     hub: Hub | None
     relay: Relay | None
     archive: Archive | None
-    incoming_sweep: IncomingSweep | None
+    sweep: Sweep | None
     messages: MessageFeed | None
     message_partitions: MessagePartitions | None
     runner: Runner | None
@@ -173,7 +174,7 @@ class _Build:
             hub=await self._hub(stack, options) if "gateway" in roles else None,
             relay=self._relay(router, feed) if feed else None,
             archive=self._archive() if feed else None,
-            incoming_sweep=self._incoming_sweep(sources) if feed else None,
+            sweep=self._sweep(sources, secrets) if feed else None,
             messages=self._messages(feed) if feed else None,
             message_partitions=self._message_partitions() if feed else None,
             runner=self._runner(sinks, ledger, limits) if "delivery" in roles else None,
@@ -256,8 +257,10 @@ class _Build:
         )
         return Archive(database=self.database, retention=retention, noise=self.noise)
 
-    def _incoming_sweep(self, sources: SourceTable) -> IncomingSweep:
-        return IncomingSweep(table=sources, days=self.settings.incoming.keep_days, noise=self.noise)
+    def _sweep(self, sources: SourceTable, secrets: SecretTable) -> Sweep:
+        forget = partial(sources.forget, days=self.settings.incoming.keep_days)
+        steps: dict[str, Step] = {"incoming": forget, "secrets": secrets.sweep}
+        return Sweep(steps, noise=self.noise)
 
     def _channel_log(self, router: Router) -> DurableLog:
         return channel_log(database=self.database, clock=self.clock, rules=router.rules)

@@ -121,8 +121,8 @@ class Server:
             tasks.append(group.create_task(self._app.channel_log.run(), name="channel_log"))
         if self._app.archive is not None:
             tasks.append(group.create_task(self._app.archive.run(), name="archive"))
-        if self._app.incoming_sweep is not None:
-            tasks.append(group.create_task(self._app.incoming_sweep.run(), name="incoming_sweep"))
+        if self._app.sweep is not None:
+            tasks.append(group.create_task(self._app.sweep.run(), name="sweep"))
         if self._app.messages is not None:
             tasks.append(group.create_task(self._app.messages.run(), name="messages"))
         if self._app.message_partitions is not None:

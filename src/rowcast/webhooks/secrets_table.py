@@ -16,7 +16,6 @@ from rowcast.webhooks.signature import Scheme, checked_secret, new_secret, schem
 GRACE_S = 86_400.0
 GRACE_MOST_S = 604_800.0
 OLD_SECRETS_LIMIT = 10
-_SWEEP_ROWS = 1000
 
 
 class SecretTable:
@@ -106,9 +105,9 @@ class SecretTable:
             await session.execute(self._queries["set_scheme"], **place, scheme=scheme_of(secret))
         return verification_key(secret)
 
-    async def sweep(self) -> int:
-        """Remove secrets that have ended, at most 1,000; gives how many."""
-        tag = await self._database.execute(self._queries["drop_ended_secrets"], now=self._clock.now(), most=_SWEEP_ROWS)
+    async def sweep(self, *, most: int) -> int:
+        """Remove secrets that have ended, at most so many; gives how many."""
+        tag = await self._database.execute(self._queries["drop_ended_secrets"], now=self._clock.now(), most=most)
         return int(tag.split()[-1])
 
     async def _end_current(self, session: Session, endpoint_id: str, grace_s: float) -> None:

@@ -1,13 +1,14 @@
-"""What no sender repeats any more is forgotten, and nothing younger."""
+"""What is kept for a time only is removed when that is over, and nothing younger."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
 from rowcast.core.errors import StoreError
 from rowcast.core.telemetry import listening
 from rowcast.store.pool import Database
-from rowcast.webhooks.incoming_sweep import IncomingSweep
+from rowcast.webhooks.sweep import Sweep
 from tests.integration.webhooks.incoming_world import World
 
 
@@ -19,29 +20,32 @@ async def test_old_ids_are_forgotten_and_young_ones_are_kept(database: Database)
         f"select '{source.id}', n::text, 'acme', rowcast.uuid7(), clock_timestamp() - make_interval(hours => n) "
         "from generate_series(1, 2500) n"
     )
-    sweep = IncomingSweep(table=world.table, days=1, noise=lambda: 0.5)
+    sweep = Sweep({"incoming": partial(world.table.forget, days=1)}, noise=lambda: 0.5)
 
-    gone = await sweep.run_once()
+    gone = await sweep.run_once("incoming")
 
     assert gone == 2500 - 23
     assert {int(said) for _, said, _ in await world.taken()} == set(range(1, 24))
-    assert await sweep.run_once() == 0
+    assert await sweep.run_once("incoming") == 0
 
 
-async def test_a_sweep_that_fails_is_told_and_goes_on_later(database: Database) -> None:
-    world, told = World(database), asyncio.Event()
+async def test_a_step_that_fails_is_told_keeps_no_other_from_being_done_and_comes_again_later() -> None:
+    others, told = asyncio.Event(), asyncio.Event()
 
-    class Broken:
-        async def forget(self, **_: object) -> int:
-            raise StoreError("The database went away.")
+    async def broken(*, most: int) -> int:
+        raise StoreError("The database went away.")
 
-    sweep = IncomingSweep(table=Broken(), days=1, noise=lambda: 0.5)  # type: ignore[arg-type]
-    with listening(lambda name, _: told.set() if name == "incoming.sweep_failed" else None):
+    async def other(*, most: int) -> int:
+        others.set()
+        return 0
+
+    sweep = Sweep({"broken": broken, "other": other}, noise=lambda: 0.5)
+    with listening(lambda name, _: told.set() if name == "sweep.failed" else None):
         task = asyncio.get_running_loop().create_task(sweep.run())
         async with asyncio.timeout(20):
             await told.wait()
+            await others.wait()
         assert not task.done()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert await world.taken() == []
