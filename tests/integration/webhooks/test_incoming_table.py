@@ -2,7 +2,7 @@
 
 import pytest
 
-from rowcast.core.errors import ConflictError, InvalidInputError, NotFoundError
+from rowcast.core.errors import InvalidInputError, NotFoundError
 from rowcast.store.pool import Database
 from rowcast.webhooks.incoming import SourceOptions
 from rowcast.webhooks.incoming_source import SourceDraft
