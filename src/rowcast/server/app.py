@@ -63,6 +63,7 @@ from rowcast.server.transports import transport_rules, transport_sinks
 from rowcast.server.webhook_engine import Ground, egress_settings, endpoint_limits, webhook_sink
 from rowcast.store.pool import Database, PoolSettings, open_database
 from rowcast.webhooks.endpoint_limits import EndpointLimits
+from rowcast.webhooks.expunge import Expunge
 from rowcast.webhooks.incoming_table import SourceTable
 from rowcast.webhooks.sealing import KeyRing
 from rowcast.webhooks.secrets_table import SecretTable
@@ -259,7 +260,8 @@ class _Build:
 
     def _sweep(self, sources: SourceTable, secrets: SecretTable) -> Sweep:
         forget = partial(sources.forget, days=self.settings.incoming.keep_days)
-        steps: dict[str, Step] = {"incoming": forget, "secrets": secrets.sweep}
+        expunge = Expunge(database=self.database)
+        steps: dict[str, Step] = {"incoming": forget, "secrets": secrets.sweep, "messages": expunge.sweep}
         return Sweep(steps, noise=self.noise)
 
     def _channel_log(self, router: Router) -> DurableLog:

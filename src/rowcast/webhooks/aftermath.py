@@ -1,5 +1,6 @@
 """What follows an attempt beyond its result: the endpoint is slowed, healed or disabled, and somebody hears."""
 
+import asyncio
 from datetime import datetime
 
 from rowcast.core.clock import Clock
@@ -24,12 +25,13 @@ from rowcast.webhooks.operational import (
 )
 
 GIVE_UP_DAYS = 5.0
+_BOUND_S = 2.0
 FAILING_ATTEMPT = 4
 """The attempt whose failure is told as `message.attempt.failing`; a success after it as `message.attempt.recovered`."""
 
 
 class Aftermath:
-    """Writes and tells. Never raises for a database that is away: the attempt was made, and its result comes first."""
+    """Writes and tells. A database that is away or slow holds nothing up: the attempt was made."""
 
     __slots__ = ("_clock", "_give_up_days", "_health", "_limits", "_operational")
 
@@ -58,17 +60,22 @@ class Aftermath:
         self, delivery: Delivery, endpoint: SigningEndpoint, outcome: Outcome, policy: RetryPolicy
     ) -> None:
         """Do what an attempt's outcome asks for, once it is known."""
-        now = self._clock.now()
-        since = endpoint.failing_since
-        change = judge(outcome, failing_since=since, now=now, give_up_days=self._give_up_days)
         try:
-            if await self._health.change(delivery.tenant_id, endpoint.id, change):
-                await self._tell_disabled(delivery, change, since)
+            async with asyncio.timeout(_BOUND_S):
+                await self._note(delivery, endpoint, outcome)
+                event_type = operational_type(delivery, outcome, policy)
+                if event_type:
+                    await self._tell_attempt(event_type, delivery, outcome, self._clock.now())
+        except TimeoutError:
+            tell("webhook.aftermath_lost", code="timeout")
         except RowcastError as error:
-            tell("webhook.health_delayed", code=error.code)
-        event_type = operational_type(delivery, outcome, policy)
-        if event_type:
-            await self._tell_attempt(event_type, delivery, outcome, now)
+            tell("webhook.aftermath_lost", code=error.code)
+
+    async def _note(self, delivery: Delivery, endpoint: SigningEndpoint, outcome: Outcome) -> None:
+        since, now = endpoint.failing_since, self._clock.now()
+        change = judge(outcome, failing_since=since, now=now, give_up_days=self._give_up_days)
+        if await self._health.change(delivery.tenant_id, endpoint.id, change):
+            await self._tell_disabled(delivery, change, since)
 
     async def _tell_disabled(self, delivery: Delivery, change: Change, since: datetime | None) -> None:
         await self._operational.emit(

@@ -18,11 +18,6 @@ def outcome_of(answer: Answer, *, now: datetime) -> Outcome:
     return _of_reply(answer, now) if isinstance(answer, Reply) else _of_failure(answer)
 
 
-def is_gone(answer: Answer) -> bool:
-    """Tell whether the receiver said that the endpoint is gone for good (410)."""
-    return answer.status == GONE
-
-
 def retry_after_s(text: str | None, *, now: datetime) -> float | None:
     """Give the wait a `Retry-After` header asks for, 0 to a day; None for what is neither seconds nor a date ahead."""
     if text is None:

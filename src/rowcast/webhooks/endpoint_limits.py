@@ -41,10 +41,11 @@ class EndpointLimits:
         """
         keys = [(delivery.tenant_id, delivery.target) for delivery in deliveries]
         now_s = self._clock.monotonic_s()
-        unknown = {key for key in keys if self._known.get(key, (0.0, self._default))[0] <= now_s}
+        known = {key: limits for key in keys if (limits := self._fresh(key, now_s)) is not None}
+        unknown = set(keys) - known.keys()
         if unknown:
-            await self._read(unknown, now_s + _FRESH_S)
-        return [limits_while(self._slowdowns.get(key), self._known[key][1], now_s=now_s) for key in keys]
+            known |= await self._read(unknown, now_s + _FRESH_S)
+        return [limits_while(self._slowdowns.get(key), known[key], now_s=now_s) for key in keys]
 
     def learn(self, key: EndpointKey, answer: Answer, *, asked_s: float | None) -> None:
         """Slow an endpoint down where its answer asks for less; `asked_s` is what its `Retry-After` says."""
@@ -55,18 +56,24 @@ class EndpointLimits:
         if len(self._slowdowns) > _KNOWN_LIMIT:
             del self._slowdowns[next(iter(self._slowdowns))]
 
-    async def _read(self, keys: set[EndpointKey], until_s: float) -> None:
+    def _fresh(self, key: EndpointKey, now_s: float) -> Limits | None:
+        until_s, limits = self._known.get(key, (0.0, None))
+        return limits if now_s < until_s else None
+
+    async def _read(self, keys: set[EndpointKey], until_s: float) -> dict[EndpointKey, Limits]:
         asked = sorted(keys)
         rows = await self._database.fetch(
             self._queries["throttle_rates"],
             tenant_ids=[tenant_id for tenant_id, _ in asked],
             ids=[endpoint_id for _, endpoint_id in asked],
         )
-        rates = {(row["tenant_id"], row["id"]): row["rate"] for row in rows}
-        if len(self._known) + len(asked) > _KNOWN_LIMIT:
+        # What is owed to one that is gone or disabled is settled without a post: no limit holds it up.
+        read = dict.fromkeys(keys, Limits())
+        read |= {(row["tenant_id"], row["id"]): self._limits(row["rate"]) for row in rows}
+        if len(self._known) + len(read) > _KNOWN_LIMIT:
             self._known.clear()
-        for key in asked:
-            self._known[key] = (until_s, self._limits(rates.get(key)))
+        self._known |= {key: (until_s, limits) for key, limits in read.items()}
+        return read
 
     def _limits(self, rate_per_second: int | None) -> Limits:
         """A rate of one's own is in messages a second, as the SDKs say it; one second's worth may go at once."""

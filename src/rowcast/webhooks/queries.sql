@@ -22,6 +22,10 @@ limit :most;
 -- Replaces what a tenant may change of an endpoint.
 update rowcast.endpoint
 set url = :url, description = :description, event_types = :event_types, disabled = :disabled,
+    -- Enabled again it begins anew.
+    disabled_at = case when :disabled then coalesce(disabled_at, clock_timestamp()) end,
+    disabled_reason = case when :disabled then disabled_reason end,
+    failing_since = case when :disabled then failing_since end,
     changed_at = clock_timestamp()
 where tenant_id = :tenant_id and id = :id
 returning id, tenant_id, url, description, event_types, disabled, is_ordered, created_at, changed_at;
@@ -56,10 +60,10 @@ from unnest(:tenant_ids::text[], :ids::text[]) as asked (tenant_id, id)
 join rowcast.endpoint e on e.tenant_id = asked.tenant_id and e.id = asked.id;
 
 -- name: throttle_rates
--- Messages a second to each of some endpoints: their own rate, or their tenant's; none where neither says one.
+-- Messages a second to each of those endpoints that run: their own rate, or their tenant's; null where neither says one.
 select e.tenant_id, e.id, coalesce(e.throttle_rate, a.throttle_rate) as rate
 from unnest(:tenant_ids::text[], :ids::text[]) as asked (tenant_id, id)
-join rowcast.endpoint e on e.tenant_id = asked.tenant_id and e.id = asked.id
+join rowcast.endpoint e on e.tenant_id = asked.tenant_id and e.id = asked.id and not e.disabled
 left join rowcast.application a on a.tenant_id = e.tenant_id;
 
 -- name: endpoint_fails
@@ -98,9 +102,11 @@ order by expires_at limit :most for update skip locked;
 -- Removes what some messages held and what was answered to them; what still waits is cancelled.
 with marked as (
     insert into rowcast.message as m (event_id, tenant_id, expunged_at)
-    select e.id, e.tenant_id, clock_timestamp()
+    select asked.event_id, asked.tenant_id, clock_timestamp()
     from unnest(:tenant_ids::text[], :event_ids::uuid[]) as asked (tenant_id, event_id)
-    join rowcast.event e on e.id = asked.event_id and e.tenant_id = asked.tenant_id
+    -- The event may be gone with its partition: the row of the message says no longer that something is left.
+    where exists (select from rowcast.event e where e.id = asked.event_id and e.tenant_id = asked.tenant_id)
+       or exists (select from rowcast.message k where k.event_id = asked.event_id and k.tenant_id = asked.tenant_id)
     on conflict (event_id) do update
     set expunged_at = coalesce(m.expunged_at, excluded.expunged_at), raw_payload = null
     returning m.event_id, m.tenant_id

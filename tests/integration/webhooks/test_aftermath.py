@@ -1,6 +1,11 @@
 """Endpoints that fail, are healed, and are given up."""
 
+import pytest
+
+from rowcast.core.errors import StoreUnavailableError
 from rowcast.core.outcome import Delivered, Rejected
+from rowcast.core.telemetry import listening
+from rowcast.webhooks.table import EndpointDraft
 from tests.integration.egress.receivers import answer
 from tests.integration.webhooks.engine import Engine
 
@@ -44,3 +49,34 @@ async def test_days_that_are_not_over_disable_nobody(engine: Engine) -> None:
     await engine.deliver(engine.sink(), endpoint)
 
     assert (await engine.state(endpoint))[0] is False
+
+
+async def test_an_endpoint_that_is_enabled_again_begins_anew(engine: Engine) -> None:
+    endpoint = await engine.endpoint("/broken")
+    await engine.run("update rowcast.endpoint set failing_since = clock_timestamp() - interval '9 days'")
+    await engine.deliver(engine.sink(), endpoint)
+    given_up = await engine.state(endpoint)
+
+    await engine.table.update("acme", endpoint, EndpointDraft(url=engine.url + "/broken"))
+    enabled = await engine.state(endpoint)
+    await engine.deliver(engine.sink(), endpoint)
+
+    assert given_up == (True, "failing", False, True)
+    assert enabled == (False, None, False, False)
+    assert await engine.state(endpoint) == (False, None, True, False)
+
+
+async def test_a_database_that_is_away_after_the_post_changes_nothing_of_its_result(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*args: object) -> bool:
+        raise StoreUnavailableError("away")
+
+    endpoint, heard = await engine.endpoint("/ok"), []
+    monkeypatch.setattr("rowcast.webhooks.endpoint_health.EndpointHealth.change", away)
+
+    with listening(lambda name, facts: heard.append((name, facts))):
+        outcome = await engine.deliver(engine.sink(), endpoint)
+
+    assert isinstance(outcome, Delivered)
+    assert ("webhook.aftermath_lost", {"code": "store.unavailable"}) in heard

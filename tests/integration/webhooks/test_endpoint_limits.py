@@ -39,3 +39,13 @@ async def test_an_endpoint_that_asks_for_less_is_slowed_and_no_other(engine: Eng
     assert outcome.after_s == 120.0
     assert [each.rate_per_minute for each in await limits.of(claimed)] == [50, 100]
     assert [each.concurrency for each in await limits.of(claimed)] == [1, 0]
+
+
+async def test_what_is_owed_to_one_that_is_gone_or_disabled_is_held_up_by_no_limit(engine: Engine) -> None:
+    disabled = await engine.endpoint("/ok", disabled=True, throttle_rate=1)
+    await engine.owe(disabled, "ep_gone")
+    claimed = (await engine.ledger.claim("webhooks", 2)).deliveries
+
+    found = await limits_of(engine.database, engine.clock).of(claimed)
+
+    assert all(limits.is_open for limits in found)

@@ -9,6 +9,7 @@ import msgspec
 from rowcast.core.delivery import Owed, ordered_key
 from rowcast.core.envelope import Envelope
 from rowcast.delivery.breaker import BreakerPolicy
+from rowcast.delivery.dead_letter import DeadLetters, Leg
 from rowcast.delivery.ledger import Ledger, owed_columns
 from rowcast.delivery.rate_limit import Limits, spacing_us
 from rowcast.webhooks.ids import message_id
@@ -30,6 +31,17 @@ async def test_what_is_owed_to_a_disabled_endpoint_is_recorded_as_cancelled_and_
     rows = await engine.rows("select outcome, reason from rowcast.attempt")
     assert [tuple(row.values()) for row in rows] == [("rejected", "endpoint_disabled")] * 3
     assert engine.receiver.requests == []
+
+    await engine.run("update rowcast.endpoint set disabled = false")
+    (event,) = await engine.rows("select id from rowcast.event")
+    replayed = await DeadLetters(database=engine.database).replay_event(event["id"], leg=Leg(target=endpoint))
+
+    async def is_delivered() -> bool:
+        row = await engine.row("select max(status) as status from rowcast.delivery where replay_of is not null")
+        return bool(row["status"] == "delivered")
+
+    await run_until(engine, sink, is_delivered)
+    assert (len(replayed), len(engine.receiver.requests)) == (1, 1)
 
 
 async def test_an_attempt_shows_what_it_was_and_nothing_that_is_secret(engine: Engine) -> None:

@@ -70,7 +70,7 @@ def messages(database: Database) -> Messages:
 
 async def test_what_a_message_held_is_gone_and_what_came_of_it_stays(messages: Messages, database: Database) -> None:
     event_id = await messages.add(expires="1 hour")
-    expunge = Expunge(database=database, noise=lambda: 0.5)
+    expunge = Expunge(database=database)
 
     counts = [await expunge.contents("acme", [event_id]) for _ in range(2)]
 
@@ -86,17 +86,27 @@ async def test_another_tenants_message_is_not_touched(messages: Messages, databa
     event_id = await messages.add(expires="1 hour")
     before = await messages.hits()
 
-    assert await Expunge(database=database, noise=lambda: 0.5).contents("beta", [event_id]) == 0
+    assert await Expunge(database=database).contents("beta", [event_id]) == 0
     assert await messages.hits() == before > 0
 
 
 async def test_messages_whose_time_is_over_are_expunged_and_no_others(messages: Messages, database: Database) -> None:
     for expires in ("-1 hour", "-1 second", "1 hour", None):
         await messages.add(expires=expires)
-    expunge = Expunge(database=database, noise=lambda: 0.5)
+    expunge = Expunge(database=database)
 
-    counts = [await expunge.run_once() for _ in range(2)]
+    counts = [await expunge.sweep(most=most) for most in (1, 10, 10)]
 
-    assert counts == [2, 0]
+    assert counts == [1, 1, 0]
     rows = await messages.fetch("select count(*) as n from rowcast.event where payload::text = '{}'")
     assert rows[0]["n"] == 2
+
+
+async def test_message_whose_event_is_gone_is_expunged_once_and_for_all(messages: Messages, database: Database) -> None:
+    await messages.add(expires="-1 hour")
+    await messages.fetch("delete from rowcast.event")
+    expunge = Expunge(database=database)
+
+    counts = [await expunge.sweep(most=10) for _ in range(2)]
+
+    assert (counts, await messages.hits()) == ([1, 0], 0)

@@ -6,7 +6,7 @@ import pytest
 
 from rowcast.core.outcome import Delivered, Outcome, Postponed, Rejected, Retry
 from rowcast.egress.reply import Answer, EgressFailure, Reply
-from rowcast.webhooks.classify import excerpt_of, is_gone, outcome_of, retry_after_s
+from rowcast.webhooks.classify import excerpt_of, outcome_of, retry_after_s
 
 NOW = datetime(2026, 6, 19, 12, tzinfo=UTC)
 
@@ -83,12 +83,6 @@ def test_answer_has_its_outcome(answer: Answer, outcome: Outcome) -> None:
 )
 def test_retry_after_is_seconds_or_a_date_and_a_day_at_most(text: str | None, expected: float | None) -> None:
     assert retry_after_s(text, now=NOW) == expected
-
-
-def test_only_410_means_gone() -> None:
-    assert [
-        is_gone(answer) for answer in (reply(410), EgressFailure("reset", status=410), reply(404), EgressFailure("dns"))
-    ] == [True, True, False, False]
 
 
 def test_excerpt_can_be_stored_and_shown() -> None:
