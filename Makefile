@@ -4,6 +4,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 STAMP := .venv/.set-up
 OLDER_STAMP := .venv/older/.set-up
+SVIX_STAMPS := $(patsubst tests/protocol/svix-%.txt,.venv/svix-%/.set-up,$(wildcard tests/protocol/svix-*.txt))
 JS_STAMP := tests/js/node_modules/.set-up
 BENCH_JS_STAMP := benchmarks/js/node_modules/.set-up
 # Another Python: make setup PYTHON=/path/to/python3.12. Flags for `dev`, `test` and `bench`: make dev ARGS="--port 0".
@@ -41,7 +42,14 @@ $(JS_STAMP): $(wildcard tests/js/package-lock.json)
 		(cd tests/js && npm ci --silent --no-audit --no-fund) && touch $(JS_STAMP); \
 	fi
 
-setup-older: $(OLDER_STAMP)
+setup-older: $(OLDER_STAMP) $(SVIX_STAMPS)
+
+.venv/svix-%/.set-up: tests/protocol/svix-%.txt $(STAMP)
+	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade --target .venv/svix-$* -r $<; then \
+		touch $@; \
+	else \
+		echo "!! svix $* cannot be had: the tests with it will be SKIPPED. Run: make setup-older" >&2; \
+	fi
 
 $(OLDER_STAMP): $(STAMP) tests/protocol/older-python-client.txt
 	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade --target .venv/older -r tests/protocol/older-python-client.txt; then \

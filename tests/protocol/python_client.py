@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.protocol.apart import import_apart
+
 NEWEST, OLDER = "newest", "older"
 PYTHONS = pytest.mark.parametrize("python", [NEWEST, OLDER])
 """2.34.1, and 2.30.0: that has no `http_send`, no `select`, and does not say by itself that a channel was left."""
@@ -26,20 +28,7 @@ def stock(python: str) -> ModuleType:
         return importlib.import_module("realtime")
     if not (_OLDER_FOLDER / "realtime").is_dir():
         pytest.skip(f"NOT TESTED: realtime 2.30.0 is not in {_OLDER_FOLDER}; run: make setup-older")
-    return _import_apart(_OLDER_FOLDER)
-
-
-def _import_apart(folder: Path) -> ModuleType:
-    """Import another `realtime` than the one that everybody gets, and leave everybody theirs."""
-    theirs = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "realtime"}
-    sys.path.insert(0, str(folder))
-    try:
-        return importlib.import_module("realtime")
-    finally:
-        sys.path.remove(str(folder))
-        for name in [name for name in sys.modules if name.partition(".")[0] == "realtime"]:
-            del sys.modules[name]
-        sys.modules.update(theirs)
+    return import_apart("realtime", _OLDER_FOLDER)
 
 
 class Room:

@@ -6,6 +6,7 @@
     |   +-- PayloadTooLargeError       outbox.payload_too_large, 413
     |   +-- UnknownEventTypeError      outbox.unknown_event_type
     |   +-- InvalidTopicError          input.topic
+    |   +-- InvalidFieldError          input.field, 422
     |   +-- NotFoundError              input.not_found, 404
     |   +-- ConflictError              input.conflict, 409
     +-- AuthenticationError            auth.*        the caller, 401
@@ -87,6 +88,19 @@ class InvalidTopicError(InvalidInputError):
     """A topic cannot be parsed or made."""
 
     code = "input.topic"
+
+
+class InvalidFieldError(InvalidInputError):
+    """A field of a request does not fit; `place` leads to it."""
+
+    code = "input.field"
+    http_status = 422
+
+    def __init__(self, message: str, *, place: tuple[str, ...], kind: str = "value_error") -> None:
+        """Keep the sentence, the way to the field such as `("body", "url")`, and a word for what is wrong with it."""
+        super().__init__(message)
+        self.place = place
+        self.kind = kind
 
 
 class NotFoundError(InvalidInputError):

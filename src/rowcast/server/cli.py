@@ -10,6 +10,7 @@ import typer
 from rowcast.core.errors import RowcastError
 from rowcast.server import cli_check, cli_look, cli_make, cli_run
 from rowcast.server.cli_endpoints import endpoints
+from rowcast.server.cli_event_types import event_types
 from rowcast.server.cli_keys import keys
 from rowcast.server.cli_secrets import secrets
 from rowcast.server.cli_sources import sources
@@ -47,6 +48,7 @@ def version(is_json: Json = False) -> None:
 for module in (cli_run, cli_look, cli_make, cli_check):
     module.add_commands(application)
 application.add_typer(endpoints, name="endpoints")
+application.add_typer(event_types, name="event-types")
 application.add_typer(keys, name="keys")
 application.add_typer(sources, name="sources")
 application.add_typer(secrets, name="secrets")

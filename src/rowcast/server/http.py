@@ -19,6 +19,7 @@ from litestar.router import Router
 from rowcast.core.errors import AuthenticationError, InvalidInputError, LimitExceededError, RowcastError
 from rowcast.core.telemetry import tell
 from rowcast.server.keys import ApiKey, require_scope
+from rowcast.server.webhook_api_errors import failed, is_webhook_api, refused, refused_by_library
 from rowcast.server.wire import GREATEST_ID, camel
 
 REQUEST_LIMIT_BYTES = 256 * 1024
@@ -69,13 +70,14 @@ def problem_response(error: RowcastError) -> Response[Problem]:
 
 
 def needs(
-    scope: str, find_key: KeyFinder
+    scope: str | None, find_key: KeyFinder
 ) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]:
-    """Give a guard that lets only keys with `scope` through and leaves the key in the request's state."""
+    """Give a guard that lets only keys with `scope` through (None: any) and leaves the key in the request's state."""
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         key = await find_key(bearer(connection.headers.get("authorization", "")))
-        require_scope(key, scope)
+        if scope is not None:
+            require_scope(key, scope)
         connection.state["key"] = key
 
     return guard
@@ -113,17 +115,20 @@ def create_application(routes: Sequence[Router]) -> Litestar:
     )
 
 
-def _on_refusal(_: Request[Any, Any, Any], error: RowcastError) -> Response[Problem]:
-    return problem_response(error)
+def _on_refusal(request: Request[Any, Any, Any], error: RowcastError) -> Response[Any]:
+    return refused(error) if is_webhook_api(request.scope["path"]) else problem_response(error)
 
 
-def _on_depth(_: Request[Any, Any, Any], error: RecursionError) -> Response[Problem]:
+def _on_depth(request: Request[Any, Any, Any], error: RecursionError) -> Response[Any]:
     """Give the answer for a body that is nested deeper than the reader can follow."""
-    return problem_response(InvalidInputError("The body is nested too deeply. Send it flatter.", code="input.not_json"))
+    refusal = InvalidInputError("The body is nested too deeply. Send it flatter.", code="input.not_json")
+    return _on_refusal(request, refusal)
 
 
-def _on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
-    """Give the answer for what the library refuses before a route is reached, in the same form."""
+def _on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """Give the answer for what the library refuses before a route is reached, in the form of that path."""
+    if is_webhook_api(request.scope["path"]):
+        return refused_by_library(error)
     code = _HTTP_CODES.get(error.status_code, "input.invalid")
     title = "InvalidInput" if code == "input.invalid" else "".join(word.title() for word in code[6:].split("_"))
     detail = _validation_text(error) or error.detail
@@ -146,8 +151,10 @@ def _validation_text(error: HTTPException) -> str:
     )
 
 
-def _on_crash(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+def _on_crash(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     tell("http.crashed", path=request.scope["path"][:200], error=type(error).__name__, place=place_of_fault(error))
+    if is_webhook_api(request.scope["path"]):
+        return failed()
     text = "An unexpected fault; it was logged. Try again."
     return Response(
         Problem(_DOCS + "rowcast.error", "Internal error", 500, text, "rowcast.error"),

@@ -25,6 +25,9 @@ SCOPES = (
     "deliveries:replay",
     "endpoints:read",
     "endpoints:write",
+    "endpoints:secrets",
+    "applications:write",
+    "event_types:write",
     "realtime:read",
     "sources:read",
     "sources:write",
@@ -72,6 +75,12 @@ def checked_scopes(scopes: Sequence[str]) -> list[str]:
     return sorted(set(scopes))
 
 
+def new_key() -> NewApiKey:
+    """Give the id and the text of a new key; it is in force once its hash is kept."""
+    key_id = _PREFIX + secrets.token_hex(_ID_BYTES)
+    return NewApiKey(key_id, f"{key_id}_{secrets.token_urlsafe(_SECRET_BYTES)}")
+
+
 async def create_key(
     session: Session,
     *,
@@ -85,18 +94,17 @@ async def create_key(
     Raises:
         InvalidInputError: `input.scope`, `input.tenant`.
     """
-    key_id = _PREFIX + secrets.token_hex(_ID_BYTES)
-    text = f"{key_id}_{secrets.token_urlsafe(_SECRET_BYTES)}"
+    made = new_key()
     await session.execute(
         load_queries("rowcast.server")["create_key"],
-        id=key_id,
+        id=made.id,
         tenant_id=checked_tenant_id(tenant_id) if tenant_id is not None else None,
         name=name,
-        hash=hash_key(text),
+        hash=hash_key(made.text),
         scopes=checked_scopes(scopes),
         expires_at=expires_at,
     )
-    return NewApiKey(key_id, text)
+    return made
 
 
 async def keep_key(session: Session, *, id: str, text: str, name: str, scopes: Sequence[str]) -> None:  # noqa: A002

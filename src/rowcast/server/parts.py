@@ -40,6 +40,7 @@ from rowcast.server.routes_sse import StreamDesk, sse_routes
 from rowcast.server.routes_tenants import TenantDesk, tenant_routes
 from rowcast.server.settings import Settings
 from rowcast.server.socket_limits import tenant_limits
+from rowcast.server.webhook_api_routes import webhook_api_routes
 
 # Says at each restart of the database that each connection could not be restored; the rooms tell of that themselves.
 _NOISY = frozenset({"asyncpg.pool"})
@@ -103,6 +104,7 @@ def api_routes(app: App, *, health: Health, metrics: Metrics) -> Sequence[Routes
         source_routes(table=app.sources, find_key=finder),
         incoming_routes(incoming_desk(app)),
         statistics_routes(table=SubscriptionTable(database=app.database), find_key=finder),
+        *webhook_api_routes(app, find_key=finder),
     )
 
 

@@ -77,3 +77,72 @@ select current_user::text as owner,
        or exists (select 1 from pg_policy where polrelid = to_regclass('realtime.messages') and polname = 'service_role')
            as is_service_free,
        exists (select 1 from pg_publication where pubname = 'supabase_realtime') as has_publication;
+
+-- name: lock_idempotency_key
+-- Takes the turn of a caller's key until the transaction ends; false where another request has it.
+select pg_try_advisory_xact_lock(hashtextextended(:caller || ' ' || :key, 7401)) as is_ours;
+
+-- name: kept_answer
+-- The answer that was given to a caller's key, as long as it is kept.
+select request_hash, status, body from rowcast.idempotent_answer
+where caller = :caller and key = :key and created_at > clock_timestamp() - make_interval(secs => :kept_s);
+
+-- name: keep_answer
+-- Keeps an answer; one that is kept no longer makes room.
+insert into rowcast.idempotent_answer (caller, key, request_hash, status, body)
+values (:caller, :key, :request_hash, :status, :body)
+on conflict (caller, key) do update
+set request_hash = excluded.request_hash, status = excluded.status, body = excluded.body, created_at = excluded.created_at;
+
+-- name: drop_answers
+-- Removes some answers that are kept no longer, the oldest first.
+delete from rowcast.idempotent_answer a using (
+    select o.caller, o.key from rowcast.idempotent_answer o
+    where o.created_at < clock_timestamp() - make_interval(secs => :kept_s)
+    order by o.created_at limit :most for update skip locked
+) old
+where a.caller = old.caller and a.key = old.key
+returning a.key;
+
+-- name: add_portal_link
+-- A link into the portal; only the hash of its token is kept.
+insert into rowcast.portal_link (hash, tenant_id, options, expires_at)
+values (:hash, :tenant_id, :options, clock_timestamp() + make_interval(secs => :lives_s));
+
+-- name: use_portal_link
+-- Takes a link that is in force and was not used.
+update rowcast.portal_link set used_at = clock_timestamp()
+where hash = :hash and used_at is null and expires_at > clock_timestamp()
+returning tenant_id, options;
+
+-- name: create_portal_key
+-- The key that a link is traded for.
+insert into rowcast.api_key (id, tenant_id, name, hash, scopes, expires_at, session)
+values (:id, :tenant_id, 'portal', :hash, :scopes, clock_timestamp() + make_interval(secs => :lives_s), :session)
+returning expires_at;
+
+-- name: end_portal_key
+-- Ends a key of the portal, and no other.
+update rowcast.api_key set revoked_at = clock_timestamp()
+where id = :id and session is not null and revoked_at is null returning id;
+
+-- name: end_portal_keys
+-- Ends a tenant's keys of the portal after some seconds, all or those of some sessions.
+update rowcast.api_key set expires_at = least(expires_at, clock_timestamp() + make_interval(secs => :after_s))
+where tenant_id = :tenant_id and revoked_at is null and session is not null
+  and (:sessions::text[] is null or session = any(:sessions::text[]));
+
+-- name: end_portal_links
+-- Ends a tenant's links into the portal that were not used, all or those of some sessions.
+update rowcast.portal_link set expires_at = least(expires_at, clock_timestamp())
+where tenant_id = :tenant_id and used_at is null
+  and (:sessions::text[] is null or options ->> 'session' = any(:sessions::text[]));
+
+-- name: drop_portal_links
+-- Removes some links that ended a day ago.
+delete from rowcast.portal_link l using (
+    select hash from rowcast.portal_link where expires_at < clock_timestamp() - interval '1 day'
+    order by expires_at, hash limit :most for update skip locked
+) old
+where l.hash = old.hash
+returning l.hash;

@@ -87,7 +87,8 @@ create table rowcast.api_key (
     scopes text[] not null,
     created_at timestamptz not null default clock_timestamp(),
     expires_at timestamptz,
-    revoked_at timestamptz
+    revoked_at timestamptz,
+    session text
 );
 
 alter table rowcast.api_key enable row level security;
@@ -1604,7 +1605,7 @@ revoke all on function rowcast.visible_rows, rowcast.visible_old_rows, rowcast.s
 -- What the webhook API calls an application is a tenant. `uid` is the caller's own name for it.
 create table rowcast.application (
     tenant_id text primary key check (tenant_id <> ''),
-    id text not null unique,
+    id text collate "C" not null unique,
     uid text unique,
     name text not null,
     throttle_rate integer check (throttle_rate > 0),
@@ -1615,12 +1616,13 @@ create table rowcast.application (
 
 -- Types that were added by the API, with a JSON Schema for each version. Types that classes declare are not kept here.
 create table rowcast.event_type (
-    name text primary key,
+    name text collate "C" primary key,
     description text not null default '',
     schemas json,
     archived boolean not null default false,
     deprecated boolean not null default false,
-    feature_flag text,
+    group_name text,
+    feature_flags text[],
     created_at timestamptz not null default clock_timestamp(),
     changed_at timestamptz not null default clock_timestamp()
 );
@@ -1655,9 +1657,9 @@ create table rowcast.endpoint_secret (
 
 create index endpoint_secret_of on rowcast.endpoint_secret (endpoint_id, id);
 create unique index endpoint_secret_in_use on rowcast.endpoint_secret (endpoint_id) where expires_at is null;
+create index endpoint_secret_end on rowcast.endpoint_secret (expires_at) where expires_at is not null;
 
 -- How far a long task of the API has come: recover, bulk replay.
-create index endpoint_secret_end on rowcast.endpoint_secret (expires_at) where expires_at is not null;
 create table rowcast.background_task (
     id text primary key,
     tenant_id text not null check (tenant_id <> ''),

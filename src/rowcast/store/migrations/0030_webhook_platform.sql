@@ -3,7 +3,7 @@
 -- What the webhook API calls an application is a tenant. `uid` is the caller's own name for it.
 create table rowcast.application (
     tenant_id text primary key check (tenant_id <> ''),
-    id text not null unique,
+    id text collate "C" not null unique,
     uid text unique,
     name text not null,
     throttle_rate integer check (throttle_rate > 0),
@@ -14,12 +14,13 @@ create table rowcast.application (
 
 -- Types that were added by the API, with a JSON Schema for each version. Types that classes declare are not kept here.
 create table rowcast.event_type (
-    name text primary key,
+    name text collate "C" primary key,
     description text not null default '',
     schemas json,
     archived boolean not null default false,
     deprecated boolean not null default false,
-    feature_flag text,
+    group_name text,
+    feature_flags text[],
     created_at timestamptz not null default clock_timestamp(),
     changed_at timestamptz not null default clock_timestamp()
 );
@@ -73,13 +74,13 @@ create table rowcast.endpoint_secret (
 
 create index endpoint_secret_of on rowcast.endpoint_secret (endpoint_id, id);
 create unique index endpoint_secret_in_use on rowcast.endpoint_secret (endpoint_id) where expires_at is null;
-
 create index endpoint_secret_end on rowcast.endpoint_secret (expires_at) where expires_at is not null;
 
 -- What was kept so far is not sealed, which the first byte says; `rowcast secrets rotate` seals it.
 insert into rowcast.endpoint_secret (tenant_id, endpoint_id, sealed)
 select tenant_id, id, '\x00'::bytea || convert_to(secret, 'UTF8') from rowcast.endpoint;
 alter table rowcast.endpoint drop column secret;
+
 -- What one attempt was and got, for a person to look at: URL, headers, answer, and the split of its time.
 alter table rowcast.attempt add detail json;
 
@@ -117,6 +118,9 @@ create table rowcast.portal_link (
     expires_at timestamptz not null,
     used_at timestamptz
 );
+
+-- A key that a link was traded for is one of the portal; its session may be ended.
+alter table rowcast.api_key add session text;
 
 -- Senders whose webhooks come in at /in/<id>; the types of their events begin with `name`. The secrets are sealed JSON.
 create table rowcast.incoming_source (

@@ -1,0 +1,33 @@
+"""All routes of the webhook API, put together."""
+
+from collections.abc import Sequence
+
+from litestar import Router
+
+from rowcast.server.app import App
+from rowcast.server.http import KeyFinder
+from rowcast.server.webhook_api import WebhookApi
+from rowcast.server.webhook_api_answers import AnswerTable
+from rowcast.server.webhook_api_applications import application_routes
+from rowcast.server.webhook_api_event_types import event_type_routes
+from rowcast.server.webhook_api_portal import hosted_routes, portal_routes
+from rowcast.webhooks.application_table import ApplicationTable
+from rowcast.webhooks.event_type import declared_types
+from rowcast.webhooks.event_type_table import EventTypeTable
+
+
+def webhook_api_routes(app: App, *, find_key: KeyFinder) -> Sequence[Router]:
+    """Give the routes that the SDKs call."""
+    api = WebhookApi(
+        database=app.database,
+        find_key=find_key,
+        applications=ApplicationTable(clock=app.clock),
+        answers=AnswerTable(database=app.database, ring=app.ring),
+    )
+    declared = declared_types(app.catalogue, at=app.clock.now())
+    return (
+        application_routes(api),
+        event_type_routes(api, EventTypeTable(declared=declared)),
+        portal_routes(api),
+        hosted_routes(api),
+    )
