@@ -54,12 +54,14 @@ from rowcast.server.feed_choice import is_log_streamed
 from rowcast.server.key_ring import key_ring
 from rowcast.server.plugins import options_of
 from rowcast.server.policy import egress_policy
+from rowcast.server.portal_links import drop_old_links
 from rowcast.server.recovery import channel_log
 from rowcast.server.row_changes import ChangesPlan, row_changes
 from rowcast.server.settings import Settings
 from rowcast.server.socket_limits import hub_limits, tenant_limits, worker_share
 from rowcast.server.transports import LIMITS as TRANSPORT_LIMITS
 from rowcast.server.transports import transport_rules, transport_sinks
+from rowcast.server.webhook_api_answers import drop_old_answers
 from rowcast.server.webhook_engine import Ground, egress_settings, endpoint_limits, webhook_sink
 from rowcast.store.pool import Database, PoolSettings, open_database
 from rowcast.webhooks.endpoint_limits import EndpointLimits
@@ -261,7 +263,13 @@ class _Build:
     def _sweep(self, sources: SourceTable, secrets: SecretTable) -> Sweep:
         forget = partial(sources.forget, days=self.settings.incoming.keep_days)
         expunge = Expunge(database=self.database)
-        steps: dict[str, Step] = {"incoming": forget, "secrets": secrets.sweep, "messages": expunge.sweep}
+        steps: dict[str, Step] = {
+            "incoming": forget,
+            "secrets": secrets.sweep,
+            "messages": expunge.sweep,
+            "answers": partial(drop_old_answers, self.database),
+            "portal_links": partial(drop_old_links, self.database),
+        }
         return Sweep(steps, noise=self.noise)
 
     def _channel_log(self, router: Router) -> DurableLog:

@@ -166,71 +166,60 @@ where id in (
     order by s.expires_at limit :most for update skip locked
 );
 
--- name: sealed_values
--- How many values each key has sealed, by place; without a key they lie as they are.
-with sealed (place, value) as (
-    select 'endpoint_secret', sealed from rowcast.endpoint_secret
-    union all select 'endpoint_headers', headers from rowcast.endpoint where headers is not null
-    union all select 'endpoint_authentication', authentication from rowcast.endpoint where authentication is not null
-    union all select 'idempotent_answer', body from rowcast.idempotent_answer where body is not null
-    union all select 'incoming_source', secrets from rowcast.incoming_source
-)
-select place, case when length(value) > 1 and get_byte(value, 0) = 1
-       then encode(substr(value, 3, get_byte(value, 1)), 'escape') end as key, count(*) as values
-from sealed
-group by 1, 2
-order by 1, 2 nulls first;
+-- name: find_application
+-- The application with this id, uid or tenant, in this order.
+select id, tenant_id, uid, name, throttle_rate, metadata, created_at, changed_at
+from rowcast.application
+where (:tenant_id::text is null or tenant_id = :tenant_id)
+  and (id = :name::text or uid = :name::text or tenant_id = :name::text)
+order by case when id = :name::text then 0 when uid = :name::text then 1 else 2 end
+limit 1;
 
--- name: other_endpoint_secrets
--- Secrets of endpoints that another key has sealed, or none.
-select id::text as id, endpoint_id as owner, sealed as value from rowcast.endpoint_secret
-where id > :after::text::bigint and substr(sealed, 1, length(:head::bytea)) <> :head
-order by endpoint_secret.id limit :most;
+-- name: adopt_tenant
+-- Makes an application of a tenant that has an endpoint.
+insert into rowcast.application (tenant_id, id, uid, name)
+select :tenant_id::text, :id, case when starts_with(:tenant_id::text, 'app_') then null else :tenant_id::text end, :tenant_id::text
+where exists (select from rowcast.endpoint where tenant_id = :tenant_id::text)
+on conflict do nothing;
 
--- name: reseal_endpoint_secret
--- Replaces a secret by itself, sealed anew, where it is still what was read.
-update rowcast.endpoint_secret set sealed = :value where id = :id::text::bigint and sealed = :was;
+-- name: add_application
+-- A new application. Where the tenant of that name is another application already, it is a tenant by its id.
+insert into rowcast.application (tenant_id, id, uid, name, throttle_rate, metadata)
+select case when exists (select from rowcast.application where tenant_id = :tenant_id::text) then :id::text else :tenant_id::text end,
+       :id::text, :uid, :name, :throttle_rate, :metadata
+returning id, tenant_id, uid, name, throttle_rate, metadata, created_at, changed_at;
 
--- name: other_endpoint_headers
--- Headers of endpoints that another key has sealed, or none.
-select id, id as owner, headers as value from rowcast.endpoint
-where id > :after and headers is not null and substr(headers, 1, length(:head::bytea)) <> :head
-order by id limit :most;
+-- name: replace_application
+-- Replaces what is said about an application.
+update rowcast.application
+set uid = :uid, name = :name, throttle_rate = :throttle_rate, metadata = :metadata, changed_at = clock_timestamp()
+where tenant_id = :tenant_id
+returning id, tenant_id, uid, name, throttle_rate, metadata, created_at, changed_at;
 
--- name: reseal_endpoint_headers
--- Replaces an endpoint's headers by themselves, sealed anew, where they are still what was read.
-update rowcast.endpoint set headers = :value where id = :id and headers = :was;
+-- name: delete_application
+-- Removes an application's row.
+delete from rowcast.application where tenant_id = :tenant_id;
 
--- name: other_endpoint_authentication
--- Authentication of endpoints that another key has sealed, or none.
-select id, id as owner, authentication as value from rowcast.endpoint
-where id > :after and authentication is not null and substr(authentication, 1, length(:head::bytea)) <> :head
-order by id limit :most;
+-- name: delete_endpoints_of
+-- Removes all endpoints of a tenant.
+delete from rowcast.endpoint where tenant_id = :tenant_id;
 
--- name: reseal_endpoint_authentication
--- Replaces an endpoint's authentication by itself, sealed anew, where it is still what was read.
-update rowcast.endpoint set authentication = :value where id = :id and authentication = :was;
+-- name: cancel_webhooks_of
+-- Takes a tenant's webhooks off the queue. One that is posted just now finds no endpoint when it is tried again.
+update rowcast.delivery set status = 'cancelled', held = '', settled_at = clock_timestamp()
+where tenant_id = :tenant_id and sink = 'webhooks' and status = 'waiting';
 
--- name: other_incoming_sources
--- Secrets of sources that another key has sealed, or none.
-select id, id as owner, secrets as value from rowcast.incoming_source
-where id > :after and substr(secrets, 1, length(:head::bytea)) <> :head
-order by id limit :most;
-
--- name: reseal_incoming_source
--- Replaces the secrets of a source by themselves, sealed anew, where they are still what was read.
-update rowcast.incoming_source set secrets = :value where id = :id and secrets = :was;
-
--- name: other_idempotent_answers
--- Answers to requests with a key of their own that another key has sealed, or none. No caller's name holds a blank.
-select caller || ' ' || key as id, caller || ' ' || key as owner, body as value from rowcast.idempotent_answer
-where caller || ' ' || key > :after and body is not null and substr(body, 1, length(:head::bytea)) <> :head
-order by 1 limit :most;
-
--- name: reseal_idempotent_answer
--- Replaces an answer by itself, sealed anew, where it is still what was read.
-update rowcast.idempotent_answer set body = :value
-where caller = split_part(:id, ' ', 1) and key = substr(:id, strpos(:id, ' ') + 1) and body = :was;
+-- name: list_applications
+-- One page of applications, in the order of their making or the other way round.
+(select id, tenant_id, uid, name, throttle_rate, metadata, created_at, changed_at
+ from rowcast.application
+ where not :is_falling::boolean and id > :after::text and (:tenant_id::text is null or tenant_id = :tenant_id)
+ order by id limit :most)
+union all
+(select id, tenant_id, uid, name, throttle_rate, metadata, created_at, changed_at
+ from rowcast.application
+ where :is_falling::boolean and (:after::text = '' or id < :after::text) and (:tenant_id::text is null or tenant_id = :tenant_id)
+ order by id desc limit :most);
 
 -- name: add_source
 -- A new source of one tenant.
@@ -296,3 +285,114 @@ delete from rowcast.incoming_delivery d using (
 ) old
 where d.source_id = old.source_id and d.delivery_id = old.delivery_id
 returning d.delivery_id;
+
+-- name: sealed_values
+-- How many values each key has sealed, by place; without a key they lie as they are.
+with sealed (place, value) as (
+    select 'endpoint_secret', sealed from rowcast.endpoint_secret
+    union all select 'endpoint_headers', headers from rowcast.endpoint where headers is not null
+    union all select 'endpoint_authentication', authentication from rowcast.endpoint where authentication is not null
+    union all select 'idempotent_answer', body from rowcast.idempotent_answer where body is not null
+    union all select 'incoming_source', secrets from rowcast.incoming_source
+)
+select place, case when length(value) > 1 and get_byte(value, 0) = 1
+       then encode(substr(value, 3, get_byte(value, 1)), 'escape') end as key, count(*) as values
+from sealed
+group by 1, 2
+order by 1, 2 nulls first;
+
+-- name: other_endpoint_secrets
+-- Secrets of endpoints that another key has sealed, or none.
+select id::text as id, endpoint_id as owner, sealed as value from rowcast.endpoint_secret
+where id > :after::text::bigint and substr(sealed, 1, length(:head::bytea)) <> :head
+order by endpoint_secret.id limit :most;
+
+-- name: reseal_endpoint_secret
+-- Replaces a secret by itself, sealed anew, where it is still what was read.
+update rowcast.endpoint_secret set sealed = :value where id = :id::text::bigint and sealed = :was;
+
+-- name: other_endpoint_headers
+-- Headers of endpoints that another key has sealed, or none.
+select id, id as owner, headers as value from rowcast.endpoint
+where id > :after and headers is not null and substr(headers, 1, length(:head::bytea)) <> :head
+order by id limit :most;
+
+-- name: reseal_endpoint_headers
+-- Replaces an endpoint's headers by themselves, sealed anew, where they are still what was read.
+update rowcast.endpoint set headers = :value where id = :id and headers = :was;
+
+-- name: other_endpoint_authentication
+-- Authentication of endpoints that another key has sealed, or none.
+select id, id as owner, authentication as value from rowcast.endpoint
+where id > :after and authentication is not null and substr(authentication, 1, length(:head::bytea)) <> :head
+order by id limit :most;
+
+-- name: reseal_endpoint_authentication
+-- Replaces an endpoint's authentication by itself, sealed anew, where it is still what was read.
+update rowcast.endpoint set authentication = :value where id = :id and authentication = :was;
+
+-- name: other_idempotent_answers
+-- Answers to requests with a key of their own that another key has sealed, or none. No caller's name holds a blank.
+select caller || ' ' || key as id, caller || ' ' || key as owner, body as value from rowcast.idempotent_answer
+where caller || ' ' || key > :after and body is not null and substr(body, 1, length(:head::bytea)) <> :head
+order by 1 limit :most;
+
+-- name: reseal_idempotent_answer
+-- Replaces an answer by itself, sealed anew, where it is still what was read.
+update rowcast.idempotent_answer set body = :value
+where caller = split_part(:id, ' ', 1) and key = substr(:id, strpos(:id, ' ') + 1) and body = :was;
+
+-- name: other_incoming_sources
+-- Secrets of sources that another key has sealed, or none.
+select id, id as owner, secrets as value from rowcast.incoming_source
+where id > :after and substr(secrets, 1, length(:head::bytea)) <> :head
+order by id limit :most;
+
+-- name: reseal_incoming_source
+-- Replaces the secrets of a source by themselves, sealed anew, where they are still what was read.
+update rowcast.incoming_source set secrets = :value where id = :id and secrets = :was;
+
+-- name: find_event_type
+-- One event type that the API has added.
+select name, description, schemas, archived, deprecated, group_name, feature_flags, created_at, changed_at
+from rowcast.event_type where name = :name;
+
+-- name: add_event_type
+-- A new event type; one that was archived comes back.
+insert into rowcast.event_type (name, description, schemas, archived, deprecated, group_name, feature_flags)
+values (:name, :description, :schemas, :archived, :deprecated, :group_name, :feature_flags)
+on conflict (name) do update
+set description = excluded.description, schemas = excluded.schemas, archived = excluded.archived,
+    deprecated = excluded.deprecated, group_name = excluded.group_name, feature_flags = excluded.feature_flags,
+    changed_at = clock_timestamp()
+where event_type.archived
+returning name, description, schemas, archived, deprecated, group_name, feature_flags, created_at, changed_at;
+
+-- name: replace_event_type
+-- Replaces what is said about an event type.
+update rowcast.event_type
+set description = :description, schemas = :schemas, archived = :archived, deprecated = :deprecated,
+    group_name = :group_name, feature_flags = :feature_flags, changed_at = clock_timestamp()
+where name = :name
+returning name, description, schemas, archived, deprecated, group_name, feature_flags, created_at, changed_at;
+
+-- name: archive_event_type
+-- Puts an event type aside.
+update rowcast.event_type set archived = true, changed_at = clock_timestamp() where name = :name returning name;
+
+-- name: expunge_event_type
+-- Removes an event type for good.
+delete from rowcast.event_type where name = :name returning name;
+
+-- name: list_event_types
+-- One page of event types by name, without those that classes declare.
+(select name, description, schemas, archived, deprecated, group_name, feature_flags, created_at, changed_at
+ from rowcast.event_type
+ where not :is_falling::boolean and name > :after::text and (:has_archived::boolean or not archived) and name <> all(:declared::text[])
+ order by name limit :most)
+union all
+(select name, description, schemas, archived, deprecated, group_name, feature_flags, created_at, changed_at
+ from rowcast.event_type
+ where :is_falling::boolean and (:after::text = '' or name < :after::text) and (:has_archived::boolean or not archived)
+   and name <> all(:declared::text[])
+ order by name desc limit :most);
