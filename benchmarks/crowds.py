@@ -64,8 +64,9 @@ class Peer:
 
     async def paced(self, per_second: float, seconds: float) -> tuple[float, float, float]:
         """Publish at a steady pace; give p50 and p99 from publisher to subscriber, and p99 of a heartbeat meanwhile."""
-        await self.pulse.say(f"{seconds}")
         await self.crowd.say(f"pace {per_second} {seconds}")
+        assert await self.crowd.line() == "begun"
+        await self.pulse.say(f"{seconds}")
         median_ms, late_ms = map(float, (await self.crowd.line()).split())
         return median_ms, late_ms, float(await self.pulse.line())
 

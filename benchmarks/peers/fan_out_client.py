@@ -4,7 +4,7 @@ Prints `ready`, then for each line that it reads an answer:
 `rate OUTSTANDING SECONDS`: `begun` when it begins, then the deliveries a second. The next message is published when all
 subscribers together have received as many bytes as all but the last few messages come to: every delivery has one size,
 so a client only counts.
-`pace PER_SECOND SECONDS`: p50 and p99 of the milliseconds from publishing to each delivery, at that pace.
+`pace PER_SECOND SECONDS`: `begun`, then p50 and p99 of the milliseconds from publishing to each delivery, at that pace.
 `idle SECONDS`: heartbeats, each socket every 25 seconds; the seconds that it took.
 Kinds: see `speeches.py`.
 """
@@ -183,6 +183,7 @@ class Crowd:
         loop, pace = asyncio.get_running_loop(), Pace(self._delivery_bytes)
         for subscriber in self._subscribers:
             subscriber.keep_pace(pace)
+        print("begun", flush=True)
         begun_at = loop.time()
         for number in range(max(1, int(per_second * seconds))):
             await asyncio.sleep(max(0.0, begun_at + number / per_second - loop.time()))

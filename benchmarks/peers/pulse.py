@@ -3,6 +3,7 @@
 Prints `ready`, then for each line `SECONDS` the p99 of its heartbeats in milliseconds.
 """
 
+import select
 import socket
 import sys
 import time
@@ -11,6 +12,7 @@ from speeches import SPEECHES, Speech
 
 _EVERY_S = 0.01
 _PATIENCE_S = 30.0
+_SIGN_OF_LIFE_S = 20.0
 
 
 def ask(connection: socket.socket, question: bytes, answer: bytes) -> float:
@@ -35,6 +37,13 @@ def beats_ms(connection: socket.socket, speech: Speech, seconds: float) -> list[
     return sorted(found)
 
 
+def wait(connection: socket.socket, speech: Speech) -> str:
+    """Give the next line; beat meanwhile, so that nobody takes the connection for a dead one."""
+    while not select.select([sys.stdin], [], [], _SIGN_OF_LIFE_S)[0]:
+        ask(connection, speech.beat, speech.answer)
+    return sys.stdin.readline().strip()
+
+
 def main(kind: str, port: str, _: str, size_bytes: str, token: str = "") -> None:
     """Connect and beat whenever a line asks for it."""
     speech = SPEECHES[kind](int(port), int(size_bytes), token)
@@ -42,7 +51,7 @@ def main(kind: str, port: str, _: str, size_bytes: str, token: str = "") -> None
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         ask(connection, *speech.steps[0])
         print("ready", flush=True)
-        while line := sys.stdin.readline().strip():
+        while line := wait(connection, speech):
             found = beats_ms(connection, speech, float(line))
             print(f"{found[int(len(found) * 0.99)]:.3f}", flush=True)
 

@@ -133,6 +133,10 @@ async def test_what_another_tool_made_is_left_as_it_is(empty_dsn: str) -> None:
     say(empty_dsn, "select rowcast.make_message_partition((now() at time zone 'utc')::date)")
     say(empty_dsn, SEND)
     assert say(empty_dsn, "select count(*) from realtime.messages") == [(1,)]
+    async with open_database(empty_dsn) as database:
+        row = await database.fetch_one(load_queries("rowcast.server")["realtime_rights"])
+    assert row is not None
+    assert judge_realtime(row).found == "another tool made realtime.messages"
 
 
 async def test_a_role_that_owns_nothing_but_its_database_migrates_and_is_told_what_is_missing(owner_dsn: str) -> None:

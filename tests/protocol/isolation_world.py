@@ -51,11 +51,11 @@ TOPICS = (
 
 def bearer(**claims: object) -> str:
     """Give a token of these claims that is signed as it should be."""
-    return sign_token({"role": "authenticated", "exp": int(time.time()) + 900, **claims}, JWT_SECRET)
+    return sign_token({"role": "authenticated", "exp": int(time.time()) + 86_400, **claims}, JWT_SECRET)
 
 
 def _unsigned(claims: dict[str, object], algorithm: str) -> str:
-    parts = ({"alg": algorithm, "typ": "JWT"}, {"exp": int(time.time()) + 900, **claims})
+    parts = ({"alg": algorithm, "typ": "JWT"}, {"exp": int(time.time()) + 86_400, **claims})
     return ".".join(
         [*(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts), ""]
     )
@@ -81,7 +81,7 @@ NEIGHBOURS = {"another user of the tenant": bearer(tenant_id="acme", sub=BOB)}
 
 NOBODIES = {
     "an expired token": sign_token({**ANNS, "exp": int(time.time()) - 1}, JWT_SECRET),
-    "another key": sign_token({**ANNS, "exp": int(time.time()) + 900}, "another secret that is long enough, too"),
+    "another key": sign_token({**ANNS, "exp": int(time.time()) + 86_400}, "another secret that is long enough, too"),
     "an unsigned token": _unsigned(dict(ANNS), "none"),
     "an unsigned token in other letters": _unsigned(dict(ANNS), "nOnE"),
     "a token whose signature is cut off": bearer(**ANNS).rpartition(".")[0] + ".",

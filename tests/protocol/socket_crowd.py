@@ -115,9 +115,9 @@ class Member(asyncio.Protocol):
         self._transport.pause_reading()
 
     def read_on(self) -> None:
-        """Read again."""
-        assert self._transport is not None
-        self._transport.resume_reading()
+        """Read again, where the socket is still there."""
+        if self._transport is not None:
+            self._transport.resume_reading()
 
     def drop(self) -> None:
         """Cut the network: the server gets a reset."""

@@ -23,7 +23,7 @@ def token(
     role: str = "authenticated",
     tenant_id: str | None = "acme",
     sub: str | None = None,
-    expires_in_s: int = 600,
+    expires_in_s: int = 86_400,
     secret: str = SECRET,
 ) -> str:
     """Give a signed token, by default of somebody of the tenant `acme`."""

@@ -16,7 +16,7 @@ FAMILIES = pytest.mark.parametrize("family", ["/realtime/v1", "/socket"])
 
 
 def token(tenant_id: str | None = "acme", role: str = "authenticated") -> str:
-    claims: dict[str, object] = {"role": role, "exp": int(time.time()) + 600}
+    claims: dict[str, object] = {"role": role, "exp": int(time.time()) + 86_400}
     return sign_token(claims | ({"tenant_id": tenant_id} if tenant_id else {}), JWT_SECRET)
 
 

@@ -27,7 +27,7 @@ def url(server: Running) -> str:
 
 
 def token() -> str:
-    return sign_token({"role": "authenticated", "tenant_id": "acme", "exp": int(time.time()) + 600}, JWT_SECRET)
+    return sign_token({"role": "authenticated", "tenant_id": "acme", "exp": int(time.time()) + 86_400}, JWT_SECRET)
 
 
 def recovering(session: str) -> dict[str, Any]:

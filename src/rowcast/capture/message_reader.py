@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from rowcast.capture.pgoutput import Relation, Value, Values, refuse
 from rowcast.core.stored_message import StoredMessage
 
-MESSAGE_COLUMNS = ("id", "topic", "extension", "payload", "event", "private", "binary_payload")
-"""What a message needs. A table that Supabase made has no column `tenant_id`; ours has."""
+MESSAGE_COLUMNS = ("id", "topic", "extension", "payload", "event", "private")
+"""What a message needs. Ours has `binary_payload` and `tenant_id` too; a table that Supabase made may have neither."""
 
 MessageReader = Callable[[Values], StoredMessage | None]
 _BROADCAST = b"broadcast"
@@ -28,8 +28,13 @@ def make_message_reader(relation: Relation) -> MessageReader:
     missing = [name for name in MESSAGE_COLUMNS if name not in places]
     if missing:
         raise refuse(f"messages without {', '.join(missing)}; take realtime.messages out of rowcast_events")
-    at, tenant_at = tuple(places[name] for name in MESSAGE_COLUMNS), places.get("tenant_id")
-    return lambda values: _read([values[place] for place in at], None if tenant_at is None else values[tenant_at])
+    at = tuple(places[name] for name in MESSAGE_COLUMNS)
+    binary_at, tenant_at = places.get("binary_payload"), places.get("tenant_id")
+    return lambda values: _read(
+        [values[place] for place in at],
+        binary=None if binary_at is None else values[binary_at],
+        tenant=None if tenant_at is None else values[tenant_at],
+    )
 
 
 def make_message(
@@ -50,8 +55,8 @@ def make_message(
     return StoredMessage(id_, topic, event, found, is_private, binary is not None, tenant_id)
 
 
-def _read(values: Values, tenant: Value) -> StoredMessage | None:
-    id_, topic, extension, payload, event, private, binary = values
+def _read(values: Values, *, binary: Value, tenant: Value) -> StoredMessage | None:
+    id_, topic, extension, payload, event, private = values
     if extension != _BROADCAST or event is None:
         return None
     try:

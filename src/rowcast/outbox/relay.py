@@ -22,9 +22,9 @@ DELIVERY_DUE = "delivery.due"
 _RECONNECT = RetryPolicy(base_s=0.1, cap_s=4.0, jitter=0.25)
 
 _BUSY_EVENTS = 6
-_GATHER_S = 0.008
-"""After a batch of this many events, this long is waited for the next one: each batch costs its round trips, however
-small it is, and on a busy machine the application pays for them."""
+_GATHER_EACH_S, _GATHER_MOST_S = 0.001, 0.02
+"""After a batch of so many events, this long for each of them is waited for the next one: each batch costs its round
+trips, however small it is, and on a busy machine the application pays for them."""
 
 T = TypeVar("T")
 
@@ -105,7 +105,8 @@ class Relay:
             if owed:
                 await self._wake()
             if _BUSY_EVENTS <= len(batch.events) < self._options.backlog_events:
-                await self._unless_stopped(partial(asyncio.sleep, _GATHER_S))
+                gather_s = min(len(batch.events) * _GATHER_EACH_S, _GATHER_MOST_S)
+                await self._unless_stopped(partial(asyncio.sleep, gather_s))
 
     async def _unless_stopped(self, wait: Callable[[], Awaitable[T]]) -> T | None:
         """Wait for something that may never come; give None when the relay is to stop."""

@@ -128,6 +128,9 @@ def judge_realtime(row: Mapping[str, Any]) -> Finding:
     if not row["has_publication"]:
         fix = "Run as an administrator: create publication supabase_realtime; then add tables to it."
         return Finding("realtime roles", "warn", "no publication for postgres_changes", fix)
+    if not row["has_order"]:
+        fix = "They are told through the log alone (relay.feed = wal) and not recovered; see the page about migrating."
+        return Finding("realtime roles", "warn", "another tool made realtime.messages", fix)
     return Finding("realtime roles", "ok", "tokens may act as anon, authenticated and service_role")
 
 

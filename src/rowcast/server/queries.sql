@@ -69,14 +69,17 @@ select exists (
 ) as is_relayed;
 
 -- name: realtime_rights
--- Which roles of tokens our role may not act as, what is missing for it, and whether the service's role passes by policies.
+-- Which roles of tokens our role may not act as, what is missing for it, whether the service's role passes by policies, and whether
+-- messages of the database lie in a table of ours, where they are in order.
 select current_user::text as owner,
        array(select wanted from unnest(array['anon', 'authenticated', 'service_role']) as wanted
              where not rowcast.may_act_as(wanted::name)) as closed_roles,
        exists (select 1 from pg_roles where rolname = 'service_role' and rolbypassrls)
        or exists (select 1 from pg_policy where polrelid = to_regclass('realtime.messages') and polname = 'service_role')
            as is_service_free,
-       exists (select 1 from pg_publication where pubname = 'supabase_realtime') as has_publication;
+       exists (select 1 from pg_publication where pubname = 'supabase_realtime') as has_publication,
+       (select count(*) = 3 from pg_attribute where attrelid = to_regclass('realtime.messages')
+        and attname in ('seq', 'tenant_id', 'transaction_id') and not attisdropped) as has_order;
 
 -- name: lock_idempotency_key
 -- Takes the turn of a caller's key until the transaction ends; false where another request has it.

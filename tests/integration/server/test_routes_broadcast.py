@@ -19,7 +19,7 @@ ONE = {"topic": "room-1", "event": "e", "payload": {"x": 1}}
 FAMILIES = pytest.mark.parametrize("family", ["/api", "/realtime/v1/api"])
 
 
-def token(role: str = "authenticated", tenant_id: str | None = "acme", expires_in_s: int = 600) -> str:
+def token(role: str = "authenticated", tenant_id: str | None = "acme", expires_in_s: int = 86_400) -> str:
     claims: dict[str, object] = {"role": role, "exp": int(time.time()) + expires_in_s}
     return sign_token(claims | ({"tenant_id": tenant_id} if tenant_id else {}), SECRET)
 

@@ -23,7 +23,9 @@ FORMS = {
 CHANNELS: tuple[dict[str, Any], ...] = (ORDERS, FORMS)
 
 
-def user(name: str = "ada", *, secret: str = JWT_SECRET, expires_in_s: int = 600, **claims: object) -> dict[str, str]:
+def user(
+    name: str = "ada", *, secret: str = JWT_SECRET, expires_in_s: int = 86_400, **claims: object
+) -> dict[str, str]:
     """Give the header of a user of the tenant `acme`."""
     known = {"role": "authenticated", "exp": int(time.time()) + expires_in_s, "tenant_id": "acme", "sub": name}
     chosen = {key: value for key, value in (known | claims).items() if value is not None}

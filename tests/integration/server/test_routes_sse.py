@@ -19,7 +19,7 @@ ROLES = ("gateway", "relay")
 PATH = "/api/realtime/sse"
 
 
-def token(role: str = "authenticated", tenant_id: str | None = "acme", expires_in_s: int = 600) -> str:
+def token(role: str = "authenticated", tenant_id: str | None = "acme", expires_in_s: int = 86_400) -> str:
     claims: dict[str, object] = {"role": role, "exp": int(time.time()) + expires_in_s}
     return sign_token(claims | ({"tenant_id": tenant_id} if tenant_id else {}), JWT_SECRET)
 

@@ -75,7 +75,7 @@ async def close_code(url: str, joined: asyncio.Event) -> int | None:
 
 async def test_sigterm_ends_a_server_in_the_order_that_loses_nothing(dsn: str, tmp_path: Path) -> None:
     (tmp_path / "slow_pack.py").write_text(SLOW_PACK)
-    token = sign_token({"role": "authenticated", "tenant_id": "acme", "exp": int(time.time()) + 600}, JWT_SECRET)
+    token = sign_token({"role": "authenticated", "tenant_id": "acme", "exp": int(time.time()) + 86_400}, JWT_SECRET)
     with (
         psycopg.connect(dsn, autocommit=True) as connection,
         started(

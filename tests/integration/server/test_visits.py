@@ -16,7 +16,7 @@ WAYS: dict[str, Any] = {"auth__tenant_from": ("claim", "header", "path", "host")
 
 
 def bearer(role: str = "authenticated", tenant_id: str | None = None) -> dict[str, str]:
-    claims: dict[str, object] = {"role": role, "exp": int(time.time()) + 600, "sub": "ann"}
+    claims: dict[str, object] = {"role": role, "exp": int(time.time()) + 86_400, "sub": "ann"}
     claims |= {"tenant_id": tenant_id} if tenant_id else {}
     return {"authorization": f"Bearer {sign_token(claims, JWT_SECRET)}"}
 

@@ -58,7 +58,7 @@ async def until(is_true: Any, seconds: float = 30) -> None:
 @asynccontextmanager
 async def joined(port: int, topic: str = "room") -> AsyncIterator[ClientConnection]:
     """A stock-shaped client on a public topic, joined."""
-    token = sign_token({"role": "authenticated", "tenant_id": "acme", "exp": int(time.time()) + 600}, JWT_SECRET)
+    token = sign_token({"role": "authenticated", "tenant_id": "acme", "exp": int(time.time()) + 86_400}, JWT_SECRET)
     async with connect_socket(f"ws://127.0.0.1:{port}/realtime/v1/websocket?apikey={token}&vsn=1.0.0") as socket:
         join = {
             "topic": f"realtime:{topic}",

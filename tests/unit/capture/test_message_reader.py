@@ -28,7 +28,7 @@ def row(**changed: Value) -> list[Value]:
     return [*(values | changed).values()]
 
 
-READ = make_message_reader(relation(*MESSAGE_COLUMNS, "tenant_id"))
+READ = make_message_reader(relation(*MESSAGE_COLUMNS, "binary_payload", "tenant_id"))
 
 
 def test_a_row_is_a_message_with_its_id() -> None:
@@ -59,10 +59,11 @@ def test_probes_of_presence_and_rows_without_an_event_are_told_to_nobody() -> No
     assert READ(row(event=None)) is None
 
 
-def test_a_table_that_supabase_made_has_no_tenants() -> None:
-    read = make_message_reader(relation(*MESSAGE_COLUMNS))
+@pytest.mark.parametrize("more", [(), ("binary_payload",)])
+def test_a_table_that_supabase_made_has_no_tenants_and_perhaps_no_bytes(more: tuple[str, ...]) -> None:
+    read = make_message_reader(relation(*MESSAGE_COLUMNS, *more))
 
-    assert read(row()[:-1]) == StoredMessage(ID, "room:1", "moved", b'{"a": 1}', True)
+    assert read(row()[: len(MESSAGE_COLUMNS) + len(more)]) == StoredMessage(ID, "room:1", "moved", b'{"a": 1}', True)
 
 
 @pytest.mark.parametrize(
