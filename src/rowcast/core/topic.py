@@ -9,8 +9,8 @@ from rowcast.core.ids import TENANT_ID_PATTERN
 TOPIC_LIMIT_BYTES = 255
 """A binary frame counts the topic in one byte, `realtime:` included. Source: protocol of the stock clients."""
 _WIRE_PREFIX_BYTES = len("realtime:")
-_EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9][a-z0-9_]*)+\Z")
-_MODULE = re.compile(r"[a-z][a-z0-9_]*\Z")
+_EVENT_TYPE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*\Z")
+_MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
 _EVENT_TYPE_LIMIT_BYTES = 128
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -50,13 +50,13 @@ def topic_name(tenant_id: str, module: str | None = None) -> str:
 
     Raises:
         InvalidInputError: `input.tenant_missing` or `input.tenant`.
-        InvalidTopicError: `input.topic`, when the module is not a lower-case word.
+        InvalidTopicError: `input.topic`, when the module is not one word.
     """
     checked_tenant_id(tenant_id)
     if module is None:
         return f"tenant:{tenant_id}"
     if not _MODULE.match(module):
-        raise InvalidTopicError(f"The module {module[:140]!r} must be a lower-case word: letters, digits and '_'.")
+        raise InvalidTopicError(f"The module {module[:140]!r} must be one word: letters, digits, '_' and '-'.")
     return checked_topic(f"tenant:{tenant_id}:{module}")
 
 
@@ -73,20 +73,23 @@ def parse_topic(topic: str) -> Topic:
         )
     module = parts[2] if len(parts) == 3 else None
     if module is not None and not _MODULE.match(module):
-        raise InvalidTopicError(f"The module {module[:140]!r} must be a lower-case word: letters, digits and '_'.")
+        raise InvalidTopicError(f"The module {module[:140]!r} must be one word: letters, digits, '_' and '-'.")
     return Topic(parts[1], module)
 
 
 def checked_event_type(event_type: str) -> str:
-    """Give `event_type` back if it is dotted lower-case words such as `orders.confirmed`, at most 128 bytes.
+    """Give `event_type` back if it is words with dots between them, such as `orders.confirmed`, at most 128 bytes.
+
+    A word has letters, digits, `_` and `-`. One word will do, and upper case is another type than lower case: types that
+    a team has already given its receivers stay what they are.
 
     Raises:
         InvalidInputError: `input.event_type`.
     """
     if len(event_type) > _EVENT_TYPE_LIMIT_BYTES or not _EVENT_TYPE.match(event_type):
         raise InvalidInputError(
-            f"The event type {event_type[:140]!r} must be a module and a name in lower case, such as "
-            "'orders.confirmed', at most 128 characters.",
+            f"The event type {event_type[:140]!r} must be words of letters, digits, '_' and '-' with dots between them, "
+            "such as 'orders.confirmed', at most 128 characters.",
             code="input.event_type",
         )
     return event_type

@@ -233,7 +233,7 @@ begin
     -- What nearly every event is, in one question. PostgreSQL prepares each expression anew in each transaction and each pattern takes
     -- microseconds, so asking for everything one by one would cost as much as the insert. Whoever fails here is asked so below.
     if tenant_id is null or event_type is null or payload is null or octet_length(tenant_id || event_type) > 127
-        or tenant_id || ' ' || event_type !~ '^[A-Za-z0-9][A-Za-z0-9_.-]* [a-z][a-z0-9_]*(?:\.[a-z0-9][a-z0-9_]*)+$'
+        or tenant_id || ' ' || event_type !~ '^[A-Za-z0-9][A-Za-z0-9_.-]* [A-Za-z0-9_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*$'
         or current_setting('rowcast.tenant_id', true) <> tenant_id
         or octet_length(payload::text) > 32768 or position('\u0000' in payload::text) > 0 or version < 1
         or octet_length(aggregate_type) > 128 or octet_length(aggregate_id) > 512 or octet_length(traceparent) > 512
@@ -250,8 +250,8 @@ begin
         if speaks_for is not null and speaks_for <> tenant_id then
             raise exception 'auth.denied: this session speaks for tenant %, not for %', speaks_for, tenant_id using errcode = 'RC403';
         end if;
-        if event_type is null or length(event_type) > 128 or event_type !~ '^[a-z][a-z0-9_]*(\.[a-z0-9][a-z0-9_]*)+$' then
-            raise exception 'input.event_type: the event type % must be a module and a name in lower case, such as orders.confirmed',
+        if event_type is null or length(event_type) > 128 or event_type !~ '^[A-Za-z0-9_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*$' then
+            raise exception 'input.event_type: the event type % must be words with dots between them, such as orders.confirmed',
                 quote_nullable(event_type) using errcode = 'RC400';
         end if;
         if payload is null then

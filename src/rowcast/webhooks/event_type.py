@@ -1,6 +1,5 @@
 """Event types as the webhook API shows them: added by the API, or declared by a class. Pure."""
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -8,14 +7,15 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from rowcast.core.errors import InvalidFieldError
+from rowcast.core.errors import InvalidFieldError, InvalidInputError
 from rowcast.core.event_types import EventType, EventTypes
+from rowcast.core.topic import checked_event_type
 from rowcast.webhooks.json_schema import Schemas, checked_schemas
 
-NAME_LIMIT_CHARS = 256
+GROUP_LIMIT_CHARS = 256
+FLAG_LIMIT_CHARS = 256
 TEXT_LIMIT_CHARS = 10_000
 FLAGS_LIMIT = 100
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9\-_.]*\Z")
 # Words that stand in the place of a name in a path.
 _TAKEN = frozenset({"export", "import"})
 
@@ -64,13 +64,12 @@ def checked_name(name: str) -> str:
     Raises:
         InvalidFieldError: `input.field`.
     """
-    if len(name) > NAME_LIMIT_CHARS or not _NAME.match(name) or name in _TAKEN:
-        raise InvalidFieldError(
-            f"The name of an event type has 1 to {NAME_LIMIT_CHARS} letters, digits, '_', '-' and '.', does not begin "
-            "with '-' or '.', and is not 'export' or 'import'.",
-            place=("body", "name"),
-        )
-    return name
+    if name in _TAKEN:
+        raise InvalidFieldError("No event type is called 'export' or 'import'.", place=("body", "name"))
+    try:
+        return checked_event_type(name)
+    except InvalidInputError as error:
+        raise InvalidFieldError(str(error), place=("body", "name")) from error
 
 
 def checked_type(draft: EventTypeDraft) -> EventTypeDraft:
@@ -80,12 +79,12 @@ def checked_type(draft: EventTypeDraft) -> EventTypeDraft:
         InvalidFieldError: `input.field`.
     """
     _check_length("description", draft.description, TEXT_LIMIT_CHARS)
-    _check_length("groupName", draft.group_name or "", NAME_LIMIT_CHARS)
+    _check_length("groupName", draft.group_name or "", GROUP_LIMIT_CHARS)
     flags = draft.feature_flags or ()
     if len(flags) > FLAGS_LIMIT:
         raise InvalidFieldError(f"An event type has at most {FLAGS_LIMIT} flags.", place=("body", "featureFlags"))
     for flag in flags:
-        _check_length("featureFlags", flag, NAME_LIMIT_CHARS)
+        _check_length("featureFlags", flag, FLAG_LIMIT_CHARS)
     if draft.schemas is not None:
         checked_schemas(draft.schemas)
     return draft

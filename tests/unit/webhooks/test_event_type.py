@@ -22,7 +22,7 @@ from rowcast.webhooks.event_type import (
 AT = datetime(2026, 6, 19, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("name", ["orders.made", "invoicePaid", "a", "_x", "invoice-paid", "0", "x" * 256])
+@pytest.mark.parametrize("name", ["orders.made", "invoicePaid", "a", "_x", "invoice-paid", "0", "x" * 128])
 def test_words_can_name_event_types(name: str) -> None:
     assert checked_name(name) == name
 
