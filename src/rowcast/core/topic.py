@@ -80,16 +80,16 @@ def parse_topic(topic: str) -> Topic:
 def checked_event_type(event_type: str) -> str:
     """Give `event_type` back if it is words with dots between them, such as `orders.confirmed`, at most 128 bytes.
 
-    A word has letters, digits, `_` and `-`. One word will do, and upper case is another type than lower case: types that
-    a team has already given its receivers stay what they are.
+    A word has letters, digits, `_` and `-`. One word will do, and upper case is another type than lower case: types
+    that a team has already given its receivers stay what they are.
 
     Raises:
         InvalidInputError: `input.event_type`.
     """
     if len(event_type) > _EVENT_TYPE_LIMIT_BYTES or not _EVENT_TYPE.match(event_type):
         raise InvalidInputError(
-            f"The event type {event_type[:140]!r} must be words of letters, digits, '_' and '-' with dots between them, "
-            "such as 'orders.confirmed', at most 128 characters.",
+            f"The event type {event_type[:140]!r} must be words of letters, digits, '_' and '-' with dots between "
+            "them, such as 'orders.confirmed', at most 128 characters.",
             code="input.event_type",
         )
     return event_type

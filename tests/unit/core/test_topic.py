@@ -95,7 +95,8 @@ def test_a_tenant_id_that_could_not_stand_in_a_topic_is_refused(tenant_id: str) 
 
 
 @pytest.mark.parametrize(
-    "event_type", [
+    "event_type",
+    [
         "orders.confirmed",
         "a.b",
         "shop_2.order_confirmed.v1",
