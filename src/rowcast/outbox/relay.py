@@ -21,11 +21,6 @@ DELIVERY_DUE = "delivery.due"
 """Bus subject that wakes the delivery runners."""
 _RECONNECT = RetryPolicy(base_s=0.1, cap_s=4.0, jitter=0.25)
 
-_BUSY_EVENTS = 6
-_GATHER_EACH_S, _GATHER_MOST_S = 0.001, 0.02
-"""After a batch of so many events, this long for each of them is waited for the next one: each batch costs its round
-trips, however small it is, and on a busy machine the application pays for them."""
-
 T = TypeVar("T")
 
 
@@ -104,8 +99,8 @@ class Relay:
             _tell_settled(self._feed.name, counts, owed)
             if owed:
                 await self._wake()
-            if _BUSY_EVENTS <= len(batch.events) < self._options.backlog_events:
-                gather_s = min(len(batch.events) * _GATHER_EACH_S, _GATHER_MOST_S)
+            gather_s = self._options.gather_s(len(batch.events))
+            if gather_s:
                 await self._unless_stopped(partial(asyncio.sleep, gather_s))
 
     async def _unless_stopped(self, wait: Callable[[], Awaitable[T]]) -> T | None:
