@@ -14,7 +14,8 @@ from benchmarks.harness import FULL, QUICK, Effort, Row, machine, server, table,
 
 SPINE = ("commit_path", "pipeline", "drain", "latency", "fresh_tenant", "idle_memory")
 REALTIME = ("fan_out", "joins", "changes", "changes_cost", "changes_latency")
-SCENARIOS = (*SPINE, *REALTIME)
+WEBHOOKS = ("webhooks", "webhooks_latency")
+SCENARIOS = (*SPINE, *REALTIME, *WEBHOOKS)
 RESULTS = Path(__file__).parent / "results" / "latest.md"
 
 

@@ -43,6 +43,7 @@ def egress_settings(settings: Settings) -> EgressSettings:
         timeout_s=settings.webhooks.timeout_s,
         host_limit=settings.webhooks.host_concurrency,
         proxy=proxy.get_secret_value() if proxy else "",
+        ca_file=settings.egress.ca_file,
     )
 
 

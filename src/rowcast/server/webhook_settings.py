@@ -51,3 +51,6 @@ class OutgoingSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     proxy: SecretStr | None = Field(default=None, description="http://user:password@host:port of an outgoing proxy")
+    ca_file: str = Field(
+        default="", description="PEM file of the authorities to trust, instead of the public ones that come with certifi"
+    )

@@ -7,11 +7,17 @@ from rowcast.webhooks.retry_rules import STANDARD_WAITS_S
 
 
 def test_outgoing_requests_are_bounded_as_the_settings_say() -> None:
-    flags = {"egress.proxy": "http://ann:secret@proxy:3128", "webhooks.host_concurrency": 7, "webhooks.timeout_s": 3.0}
+    flags = {
+        "egress.proxy": "http://ann:secret@proxy:3128",
+        "egress.ca_file": "/etc/authorities.pem",
+        "webhooks.host_concurrency": 7,
+        "webhooks.timeout_s": 3.0,
+    }
 
     found = egress_settings(load_settings(flags, environment={}).settings)
 
     assert (found.proxy, found.host_limit, found.timeout_s) == ("http://ann:secret@proxy:3128", 7, 3.0)
+    assert found.ca_file == "/etc/authorities.pem"
     assert egress_settings(load_settings(environment={}).settings).proxy == ""
 
 
