@@ -84,7 +84,7 @@ fast: $(STAMP) ## unit and architecture tests only: no database, no network
 	@$(BIN)/pytest -q -n auto tests/unit tests/architecture $(ARGS)
 
 fuzz: $(STAMP) ## feed junk to the readers of what strangers send, FUZZ_S=60 seconds each; what breaks one lies in .fuzz/
-	@for target in frames messages filters topics; do \
+	@for target in frames messages filters topics webhooks; do \
 		mkdir -p .fuzz/$$target && \
 		$(BIN)/python -m tests.fuzz $$target .fuzz/$$target -artifact_prefix=.fuzz/$$target- -max_total_time=$(FUZZ_S) \
 			-print_final_stats=1 || exit 1; \

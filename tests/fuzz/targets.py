@@ -6,14 +6,19 @@ hold is bounded by what came in: the readers keep no more than they were given.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 
+from rowcast.core.codec import decode_json
 from rowcast.core.errors import InvalidInputError, InvalidTopicError
-from rowcast.core.topic import TOPIC_LIMIT_BYTES, checked_topic, parse_topic, topic_name
+from rowcast.core.topic import TOPIC_LIMIT_BYTES, checked_event_type, checked_topic, parse_topic, topic_name
 from rowcast.realtime.change_filter import OPERATORS, Condition, FilterFault, check_condition, parse_filter
 from rowcast.realtime.frames import BINARY, CLOSE, PING, PONG, TEXT, FrameReader, Message, Violation, close_answer
 from rowcast.realtime.messages import Broadcast, Frame, Malformed, UserPush, pack_broadcasts, unpack_broadcasts
 from rowcast.realtime.protocol import decode_binary, decode_text, encode_broadcast, encode_frame
 from rowcast.realtime.topic_template import parse_template
+from rowcast.webhooks.incoming import Accepted, IncomingRequest, Question, Refused, SourceOptions
+from rowcast.webhooks.incoming_body import FORM, event_type
+from rowcast.webhooks.incoming_schemes import SCHEMES
 from tests.protocol.raw_socket import frame
 
 LIMIT_BYTES = 1024
@@ -158,9 +163,43 @@ def _check_template(text: str) -> None:
         assert template.match(":".join("" if part.startswith("{") else part for part in template.parts)) is None
 
 
+_SIGNED = """
+    authorization stripe-signature webhook-id webhook-timestamp webhook-signature x-ably-signature x-hub-signature-256
+    x-mailchimp-signature x-shopify-hmac-sha256 x-slack-request-timestamp x-slack-signature x-twilio-signature
+    x-twilio-webhooks-signature-settings x-xero-signature
+""".split()
+_FUZZED_SECRET = "whsec_" + "c2VjcmV0" * 4
+
+
+def webhooks(data: bytes) -> None:
+    """What is not signed is refused, and a body that is read is events that can be kept, or refused by its code."""
+    scheme = SCHEMES[sorted(SCHEMES)[data[0] % len(SCHEMES)] if data else "standard"]
+    junk, _, body = data[2:].partition(b"\n")
+    media_type = FORM.encode() if data[1:2] == b"f" else b"application/json"
+    headers = {"content-type": media_type, **dict.fromkeys(_SIGNED, junk)}
+    question = Question(
+        request=IncomingRequest(body=body, headers=headers, query=junk),
+        secrets=(_FUZZED_SECRET,),
+        options=SourceOptions(header="authorization", public_url="https://hooks.example.com"),
+        now=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    assert isinstance(scheme.verify(question), Refused) or _FUZZED_SECRET.encode() in junk
+    try:
+        answer = scheme.read(question)
+    except InvalidInputError as refused:
+        assert refused.code == "input.not_json"
+        return
+    for read in answer.reads if isinstance(answer, Accepted) else ():
+        assert isinstance(decode_json(read.payload), dict)
+        assert checked_event_type(event_type("source", read.called)).startswith("source.")
+        assert 0 < len(read.delivery_id) <= 200
+        assert read.delivery_id.isascii()
+
+
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "frames": frames,
     "messages": messages,
     "filters": filters,
     "topics": topics,
+    "webhooks": webhooks,
 }

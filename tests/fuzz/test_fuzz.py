@@ -62,6 +62,7 @@ class Misreading(FrameReader):
         ("messages", "decode_text", lambda text, version: Frame(None, "1", "t", text.decode())),
         ("filters", "parse_filter", lambda text: (targets.Condition("a", "eq", (text, "more")),)),
         ("topics", "topic_name", lambda tenant_id, module: tenant_id),
+        ("webhooks", "event_type", lambda source, called: "other.thing"),
     ],
 )
 def test_a_reader_that_misreads_breaks_a_promise(
