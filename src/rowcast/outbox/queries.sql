@@ -29,6 +29,18 @@ where locktype = 'relation' and mode = 'RowExclusiveLock' and granted
   and database = (select oid from pg_database where datname = current_database())
   and relation in (select relid from pg_partition_tree('rowcast.event'));
 
+-- name: seqs_of_tenant
+-- The numbers of a tenant's events above one.
+select seq from rowcast.event where tenant_id = :tenant_id and seq > :above_seq;
+
+-- name: arrived_events
+-- A tenant's events in a stretch of numbers, whatever became of them.
+select e.id, e.seq, e.tenant_id, e.aggregate_type, e.aggregate_id, e.event_type, e.version, e.occurred_at, e.payload,
+       e.traceparent, e.topic
+from rowcast.event e
+where e.tenant_id = :tenant_id and e.seq >= :from_seq and e.seq <= :until_seq
+order by e.seq limit :limit;
+
 -- name: pending_events
 -- The oldest pending events from a number on, of those shards whose own position they are past.
 -- The state is asked for row by row, so that the plan is a walk along `seq` that ends at the limit, whatever the statistics say.

@@ -8,7 +8,7 @@ from importlib.metadata import version as package_version
 import typer
 
 from rowcast.core.errors import RowcastError
-from rowcast.server import cli_check, cli_look, cli_make, cli_run
+from rowcast.server import cli_check, cli_listen, cli_look, cli_make, cli_run
 from rowcast.server.cli_endpoints import endpoints
 from rowcast.server.cli_event_types import event_types
 from rowcast.server.cli_keys import keys
@@ -45,7 +45,7 @@ def version(is_json: Json = False) -> None:
     print_json({"version": number}) if is_json else print(number)
 
 
-for module in (cli_run, cli_look, cli_make, cli_check):
+for module in (cli_run, cli_look, cli_make, cli_check, cli_listen):
     module.add_commands(application)
 application.add_typer(endpoints, name="endpoints")
 application.add_typer(event_types, name="event-types")

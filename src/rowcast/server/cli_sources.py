@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from rowcast.core.clock import SystemClock
-from rowcast.server.command import Json, Place, asked, command_database, parsed_json, placed, read_argument, run
+from rowcast.server.command import Json, Place, asked, command_database, parsed_json, placed, run, secret_argument
 from rowcast.server.key_ring import command_ring
 from rowcast.server.output import print_json, show_pairs, show_rows
 from rowcast.server.routes_sources import source_shown
@@ -37,7 +37,7 @@ def add_source(
     """Add a source and print it with its path and its secrets."""
     place = asked(context, is_json)
     chosen: SourceOptions = options_of(parsed_json(options))
-    texts = tuple(_read_secret(secret) for secret in secrets or ())
+    texts = tuple(secret_argument(secret) for secret in secrets or ())
     draft = SourceDraft(name=name or scheme, scheme=scheme, secrets=texts, options=chosen)
 
     async def command() -> dict[str, Any]:
@@ -89,7 +89,7 @@ def rotate_source(
 ) -> None:
     """Make a secret the first of a source and print it."""
     place = asked(context, is_json)
-    text = _read_secret(secret)
+    text = secret_argument(secret)
 
     async def command() -> dict[str, Any]:
         async with _source_table(place) as table:
@@ -103,8 +103,3 @@ async def _source_table(place: Place) -> AsyncIterator[SourceTable]:
     ring = command_ring(place)
     async with command_database(place) as database:
         yield SourceTable(database=database, ring=ring, clock=SystemClock())
-
-
-def _read_secret(text: str) -> str:
-    """Give a secret, or what stands in the file that it names: arguments can be read by everybody on the machine."""
-    return read_argument(text).decode().strip() if text.startswith("@") or text == "-" else text

@@ -206,3 +206,17 @@ def read_argument(text: str) -> bytes:
     if text == "-":
         return sys.stdin.buffer.read()
     return Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
+
+
+def secret_argument(text: str) -> str:
+    """Give a secret, or what stands in the file that it names: arguments can be read by everybody on the machine.
+
+    Raises:
+        typer.BadParameter: When the file cannot be read.
+    """
+    if not text.startswith("@") and text != "-":
+        return text
+    try:
+        return read_argument(text).decode().strip()
+    except (OSError, UnicodeError) as error:
+        raise typer.BadParameter(f"cannot be read: {error}") from error

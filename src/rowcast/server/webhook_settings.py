@@ -43,6 +43,9 @@ class WebhookSettings(BaseModel):
     retry: tuple[dict[str, Any], ...] = Field(
         default=(), description="waits of some tenants or event types, one [[webhooks.retry]] table each"
     )
+    target: tuple[dict[str, Any], ...] = Field(
+        default=(), description="receivers that `watch --webhook` names, one [[webhooks.target]] table each"
+    )
 
 
 class OutgoingSettings(BaseModel):

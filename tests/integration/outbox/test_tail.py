@@ -1,0 +1,95 @@
+"""The tail of the outbox: what is committed is told once, however transactions end."""
+
+from collections.abc import Sequence
+
+import asyncpg
+import pytest
+
+from rowcast.core.envelope import Envelope
+from rowcast.core.errors import StoreError
+from rowcast.outbox.tail import Tail
+from rowcast.store.pool import Database
+from tests.integration.outbox.events import emit, emit_some, session
+
+
+async def tail_of(database: Database, *, batch_size: int = 200) -> Tail:
+    tail = Tail(database=database, tenant_id="acme", batch_size=batch_size)
+    await tail.begin()
+    return tail
+
+
+def ids(events: Sequence[Envelope]) -> list[object]:
+    return [event.id for event in events]
+
+
+async def test_what_is_committed_after_the_beginning_is_told_once_and_nothing_older(
+    dsn: str, database: Database
+) -> None:
+    await emit_some(dsn, 3)
+    tail = await tail_of(database)
+
+    assert await tail.next_events() == []
+    async with session(dsn) as driver:
+        first, second = await emit(driver), await emit(driver)
+        await emit(driver, tenant="other")
+
+    assert ids(await tail.next_events()) == [first, second]
+    assert await tail.next_events() == []
+
+
+async def test_what_was_written_before_the_beginning_and_committed_after_it_is_told(
+    dsn: str, database: Database
+) -> None:
+    async with session(dsn) as driver, session(dsn) as other:
+        early = driver.transaction()
+        await early.start()
+        written_early = await emit(driver)
+        await emit(other)
+        tail = await tail_of(database)
+        assert await tail.next_events() == []
+
+        await early.commit()
+
+        assert ids(await tail.next_events()) == [written_early]
+
+
+async def test_nothing_is_passed_over_when_a_lower_number_is_committed_later(dsn: str, database: Database) -> None:
+    tail = await tail_of(database, batch_size=2)
+    async with session(dsn) as slow, session(dsn) as quick:
+        transaction = slow.transaction()
+        await transaction.start()
+        low = await emit(slow)
+        high = [await emit(quick) for _ in range(5)]
+        told = [event for _ in range(4) for event in await tail.next_events()]
+        assert ids(told) == high
+
+        await transaction.commit()
+
+        assert ids([event for _ in range(4) for event in await tail.next_events()]) == [low]
+
+
+async def test_it_goes_on_where_it_was_after_its_connection_was_cut(dsn: str, database: Database) -> None:
+    tail = await tail_of(database)
+    async with session(dsn) as driver:
+        first = await emit(driver)
+        assert ids(await tail.next_events()) == [first]
+        slow = await asyncpg.connect(dsn)
+        transaction = slow.transaction()
+        await transaction.start()
+        low = await emit(slow)
+        high = await emit(driver)
+        assert ids(await tail.next_events()) == [high]
+        async with database.connection() as connection:
+            with pytest.raises((StoreError, asyncpg.PostgresError)):
+                await connection.driver.execute("select pg_terminate_backend(pg_backend_pid())")
+        await transaction.commit()
+        await slow.close()
+
+        assert ids(await _after_a_cut(tail)) == [low]
+
+
+async def _after_a_cut(tail: Tail) -> Sequence[Envelope]:
+    try:
+        return await tail.next_events()
+    except StoreError:
+        return await tail.next_events()
