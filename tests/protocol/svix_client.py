@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from rowcast.server.keys import SCOPES, create_key
+from tests.integration.server.running import Running, running
 from tests.protocol.apart import import_apart
 
 NEWEST = "2.9.1"
@@ -40,3 +42,22 @@ async def svix_client(version: str, port: int, key: str) -> AsyncIterator[Any]:
     finally:
         # It leaves its connections to the collector.
         await client._httpx_client.aclose()
+
+
+@asynccontextmanager
+async def sdk_on(
+    dsn: str, version: str, *, tenant: str | None = None, **more: object
+) -> AsyncIterator[tuple[Any, Any, Running]]:
+    """Give a client of this version, its module of models, and the server; `more` is what `running` takes."""
+    api = svix_sdk(version).api  # skips before anything is started
+    async with running(dsn, **more) as server:  # type: ignore[arg-type]
+        key = await create_key(server.app.database, name="sdk", scopes=SCOPES, tenant_id=tenant)
+        async with svix_client(version, server.port, key.text) as client:
+            yield client, api, server
+
+
+async def the_error(call: Any) -> Any:
+    """Give the error with which a call of an SDK ends."""
+    with pytest.raises(Exception, match="HTTP") as refusal:
+        await call
+    return refusal.value

@@ -1,26 +1,10 @@
 """Unmodified `svix` SDKs against a server: applications, event types, links into the portal, and how errors arrive."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-import pytest
-
-from rowcast.server.keys import SCOPES, create_key
-from tests.integration.server.running import Running, running
-from tests.protocol.svix_client import SDKS, svix_client, svix_sdk
+from tests.protocol.svix_client import SDKS, sdk_on, svix_client, the_error
 
 SCHEMA = {"1": {"type": "object", "properties": {"total": {"type": "number"}}, "required": ["total"]}}
-
-
-@asynccontextmanager
-async def sdk_on(dsn: str, version: str, *, tenant: str | None = None) -> AsyncIterator[tuple[Any, Any, Running]]:
-    """Give a client of this version, its module of models, and the server."""
-    api = svix_sdk(version).api  # skips before anything is started
-    async with running(dsn) as server:
-        key = await create_key(server.app.database, name="sdk", scopes=SCOPES, tenant_id=tenant)
-        async with svix_client(version, server.port, key.text) as client:
-            yield client, api, server
 
 
 @SDKS
@@ -111,14 +95,14 @@ async def test_refusals_arrive_as_the_sdks_own_errors(dsn: str, version: str) ->
     async with sdk_on(dsn, version) as (svix, api, server):
         await svix.application.create(api.ApplicationIn(name="Acme", uid="acme"))
         async with svix_client(version, server.port, "rk_nobody") as nobody:
-            unknown = await _error(nobody.application.list())
+            unknown = await the_error(nobody.application.list())
         refused = {
             "nobody": unknown,
-            "missing": await _error(svix.application.get("nobody")),
-            "taken": await _error(svix.application.create(api.ApplicationIn(name="Acme", uid="acme"))),
-            "wrong": await _error(svix.application.create(api.ApplicationIn(name="Acme", uid="app_1"))),
-            "hosted": await _error(svix.streaming.stream.list()),
-            "limit": await _error(svix.application.list(api.ApplicationListOptions(limit=251))),
+            "missing": await the_error(svix.application.get("nobody")),
+            "taken": await the_error(svix.application.create(api.ApplicationIn(name="Acme", uid="acme"))),
+            "wrong": await the_error(svix.application.create(api.ApplicationIn(name="Acme", uid="app_1"))),
+            "hosted": await the_error(svix.streaming.stream.list()),
+            "limit": await the_error(svix.application.list(api.ApplicationListOptions(limit=251))),
         }
         assert await svix.health.get() is None
 
@@ -149,25 +133,19 @@ async def test_a_link_opens_the_portal_once_and_its_key_can_be_ended(dsn: str, v
         again = await server.client.post("/api/v1/auth/portal-key", json={"token": links[0].token})
         async with svix_client(version, server.port, keys[0]) as first:
             seen = await first.application.list()
-            refused = await _error(first.application.create(api.ApplicationIn(name="Other")))
+            refused = await the_error(first.application.create(api.ApplicationIn(name="Other")))
             await first.authentication.logout()
-            ended = await _error(first.application.list())
+            ended = await the_error(first.application.list())
         async with svix_client(version, server.port, keys[1]) as second:
             assert [each.id for each in (await second.application.list()).data] == [made.id]
             await svix.authentication.expire_all("acme", api.ApplicationTokenExpireIn(session_ids=["s1"]))
-            expired = await _error(second.application.list())
+            expired = await the_error(second.application.list())
         unused = await server.client.post("/api/v1/auth/portal-key", json={"token": links[2].token})
 
     assert links[0].url.endswith(f"#token={links[0].token}")
     assert [each.id for each in seen.data] == [made.id]
     assert (again.status_code, unused.status_code) == (401, 401)
     assert [error.status_code for error in (refused, ended, expired)] == [403, 401, 401]
-
-
-async def _error(call: Any) -> Any:
-    with pytest.raises(Exception, match="HTTP") as refusal:
-        await call
-    return refusal.value
 
 
 def _added(page: Any) -> list[tuple[str, bool]]:

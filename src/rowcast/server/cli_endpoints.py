@@ -12,8 +12,9 @@ from rowcast.server.key_ring import command_ring
 from rowcast.server.output import print_json, show_pairs, show_rows
 from rowcast.server.policy import egress_policy
 from rowcast.server.wire import shown, shown_all
+from rowcast.webhooks.endpoint_draft import EndpointDraft
 from rowcast.webhooks.secrets_table import SecretTable
-from rowcast.webhooks.table import EndpointDraft, EndpointTable
+from rowcast.webhooks.table import EndpointTable
 
 Tenant = Annotated[str, typer.Option("--tenant", help="whose it is")]
 Types = Annotated[list[str] | None, typer.Option("--event-type", help="a type or orders.*; none means all")]

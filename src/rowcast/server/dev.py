@@ -44,7 +44,7 @@ from rowcast.server.tokens import open_tokens
 from rowcast.server.watches import declared_watches, install_present_watches
 from rowcast.store.migrate import migrate_database
 from rowcast.webhooks.catcher import Catcher
-from rowcast.webhooks.table import EndpointDraft
+from rowcast.webhooks.endpoint_draft import EndpointDraft
 
 _TOKEN_S = 10 * 365 * 86_400
 _EXAMPLE = "update orders set status = 'shipped' where id = 1"

@@ -6,11 +6,15 @@ import msgspec
 from litestar import Request, Router, delete, get, post, put
 from litestar.params import Parameter
 
+from rowcast.server.described import Described, listed_type, shown_type
 from rowcast.server.http import KeyFinder, TenantQuery, needs
 from rowcast.server.keys import named_tenant
 from rowcast.server.wire import shown, shown_all
-from rowcast.webhooks.table import EndpointDraft, EndpointTable
+from rowcast.webhooks.endpoint import Endpoint
+from rowcast.webhooks.endpoint_draft import EndpointDraft
+from rowcast.webhooks.table import EndpointTable
 
+_SHOWN = shown_type(Endpoint)
 Most = Annotated[int, Parameter(ge=1, le=250)]
 
 
@@ -29,14 +33,19 @@ def endpoint_routes(*, table: EndpointTable, find_key: KeyFinder) -> Router:
     """Give the routes under /api/v1/endpoints."""
     may_read, may_write = [needs("endpoints:read", find_key)], [needs("endpoints:write", find_key)]
 
-    @post("/", guards=may_write, status_code=201)
+    @post(
+        "/",
+        guards=may_write,
+        status_code=201,
+        described=Described(gives=shown_type(Endpoint, secret=str), refuses=(409,)),
+    )
     async def create_endpoint(request: Request[Any, Any, Any], data: EndpointRequest) -> dict[str, Any]:
         """Add an endpoint; its secret is in the answer."""
         tenant = named_tenant(request.state["key"], data.tenant_id)
         endpoint = await table.create(tenant, _draft(data))
         return {**shown(endpoint), "secret": await table.secrets.current(tenant, endpoint.id)}
 
-    @get("/", guards=may_read)
+    @get("/", guards=may_read, described=Described(gives=listed_type(_SHOWN)))
     async def list_endpoints(
         request: Request[Any, Any, Any], tenant_id: TenantQuery = None, after: str = "", limit: Most = 50
     ) -> dict[str, Any]:
@@ -44,14 +53,14 @@ def endpoint_routes(*, table: EndpointTable, find_key: KeyFinder) -> Router:
         endpoints = await table.page(named_tenant(request.state["key"], tenant_id), after=after, most=limit)
         return {"data": shown_all(endpoints)}
 
-    @get("/{endpoint_id:str}", guards=may_read)
+    @get("/{endpoint_id:str}", guards=may_read, described=Described(gives=_SHOWN))
     async def read_endpoint(
         request: Request[Any, Any, Any], endpoint_id: str, tenant_id: TenantQuery = None
     ) -> dict[str, Any]:
         """Give one endpoint, without its secret."""
         return shown(await table.get(named_tenant(request.state["key"], tenant_id), endpoint_id))
 
-    @put("/{endpoint_id:str}", guards=may_write)
+    @put("/{endpoint_id:str}", guards=may_write, described=Described(gives=_SHOWN, refuses=(409,)))
     async def update_endpoint(
         request: Request[Any, Any, Any], endpoint_id: str, data: EndpointRequest
     ) -> dict[str, Any]:

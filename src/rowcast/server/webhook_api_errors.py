@@ -44,12 +44,18 @@ _WORDS = {
 # What the rooms refuse by a code of theirs is about a field of the request's body.
 _FIELDS = {
     "egress.blocked": "url",
+    "input.authentication": "authentication",
     "input.event_pattern": "eventTypes",
     "input.event_type": "eventType",
+    "input.grace": "gracePeriodSeconds",
+    "input.header": "headers",
     "input.payload": "payload",
+    "input.retry_schedule": "retrySchedule",
     "input.secret": "secret",
     "input.url": "url",
 }
+# A number of things, not a rate: the SDKs know it as 400.
+_REACHED = frozenset({"limit.secrets"})
 _OWN_STATUS = (
     AuthenticationError,
     ConflictError,
@@ -115,12 +121,16 @@ def _source(item: dict[str, Any]) -> str:
 
 
 def _status(error: RowcastError) -> int:
+    if error.code in _REACHED:
+        return 400
     if isinstance(error, InvalidInputError) and not isinstance(error, _OWN_STATUS):
         return 422
     return error.http_status
 
 
 def _code(error: RowcastError, status: int) -> str:
+    if error.code in _REACHED:
+        return "limit_reached"
     # Our own word says more than `validation`; where the SDKs' users know a word, they get that.
     return error.code if status == 422 else _WORDS.get(status, "internal_error")
 

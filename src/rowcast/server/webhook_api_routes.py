@@ -6,12 +6,17 @@ from litestar import Router
 
 from rowcast.server.app import App
 from rowcast.server.http import KeyFinder
+from rowcast.server.policy import egress_policy
 from rowcast.server.webhook_api import WebhookApi
 from rowcast.server.webhook_api_answers import AnswerTable
 from rowcast.server.webhook_api_applications import application_routes
+from rowcast.server.webhook_api_endpoints import endpoint_routes
+from rowcast.server.webhook_api_endpoints_frame import EndpointApi
+from rowcast.server.webhook_api_endpoints_private import endpoint_private_routes
 from rowcast.server.webhook_api_event_types import event_type_routes
 from rowcast.server.webhook_api_portal import hosted_routes, portal_routes
 from rowcast.webhooks.application_table import ApplicationTable
+from rowcast.webhooks.endpoint_privates import EndpointPrivates
 from rowcast.webhooks.event_type import declared_types
 from rowcast.webhooks.event_type_table import EventTypeTable
 
@@ -24,9 +29,13 @@ def webhook_api_routes(app: App, *, find_key: KeyFinder) -> Sequence[Router]:
         applications=ApplicationTable(clock=app.clock),
         answers=AnswerTable(database=app.database, ring=app.ring),
     )
+    privates = EndpointPrivates(ring=app.ring, policy=egress_policy(app.settings))
+    endpoints = EndpointApi(api=api, table=app.endpoints, privates=privates)
     declared = declared_types(app.catalogue, at=app.clock.now())
     return (
         application_routes(api),
+        endpoint_routes(endpoints),
+        endpoint_private_routes(endpoints),
         event_type_routes(api, EventTypeTable(declared=declared)),
         portal_routes(api),
         hosted_routes(api),

@@ -12,7 +12,11 @@ PATTERNS_LIMIT = 100
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One endpoint, without its secret. `event_types` None means every type; otherwise types or patterns."""
+    """One endpoint, without what is secret. `event_types` None means every type; otherwise types or patterns.
+
+    `channels` None means every message, `throttle_rate` are messages a second. `failing_since` is the first failure after
+    the last success, `disabled_reason` a word such as `http_410`; empty where somebody disabled it.
+    """
 
     id: str
     tenant_id: str
@@ -23,6 +27,18 @@ class Endpoint(msgspec.Struct, frozen=True):
     created_at: datetime
     changed_at: datetime
     is_ordered: bool = False
+    uid: str | None = None
+    channels: tuple[str, ...] | None = None
+    throttle_rate: int | None = None
+    metadata: dict[str, str] = {}
+    version: int = 1
+    signature_scheme: str = "v1"
+    retry_schedule_s: tuple[float, ...] | None = None
+    log_level: str = "all"
+    is_transformed: bool = False
+    failing_since: datetime | None = None
+    disabled_at: datetime | None = None
+    disabled_reason: str = ""
 
     def wants(self, event_type: str) -> bool:
         """Tell whether events of this type are owed to it. One that is disabled is owed them too: see the sink."""
@@ -33,7 +49,8 @@ class SigningEndpoint(msgspec.Struct, frozen=True):
     """What one attempt needs of an endpoint. Its text form hides the secrets.
 
     `unopened` is the code why the secret in use cannot be opened; empty when it can. `failing_since` is the first
-    failure after the last success, `retry_schedule_s` the endpoint's own waits, `log_level` what is kept of successes.
+    failure after the last success, `retry_schedule_s` the endpoint's own waits, `log_level` what is kept of successes,
+    `transformation` the JSON document of one that is enabled.
     """
 
     id: str
@@ -47,6 +64,7 @@ class SigningEndpoint(msgspec.Struct, frozen=True):
     log_level: str = "all"
     sealed_headers: bytes | None = None
     sealed_authentication: bytes | None = None
+    transformation: str | None = None
 
     def __repr__(self) -> str:
         """Give everything but the secrets."""

@@ -5,7 +5,7 @@ import msgspec
 from rowcast.core.clock import Clock
 from rowcast.core.envelope import Envelope
 from rowcast.core.errors import RowcastError
-from rowcast.core.outcome import Retry
+from rowcast.core.outcome import Rejected, Retry
 from rowcast.egress.client import EgressClient
 from rowcast.egress.guard import Policy
 from rowcast.egress.reply import Answer
@@ -17,6 +17,8 @@ from rowcast.webhooks.message import message_body
 from rowcast.webhooks.sealing import KeyRing, seal_context
 from rowcast.webhooks.signature import signed_headers
 from rowcast.webhooks.token_source import TokenSource
+from rowcast.webhooks.transform import TransformError
+from rowcast.webhooks.transformation import Transformation, transformed_body
 
 _UNAUTHORIZED = 401
 
@@ -43,18 +45,22 @@ class Poster:
         self._policy = policy
         self._tokens = TokenSource(client=client, clock=clock)
 
-    async def post(self, tenant_id: str, endpoint: SigningEndpoint, event: Envelope) -> Posted | Retry:
-        """Post once; a `Retry` where it came to nothing before anything was posted."""
+    async def post(self, tenant_id: str, endpoint: SigningEndpoint, event: Envelope) -> Posted | Retry | Rejected:
+        """Post once; an outcome where it came to nothing before anything was posted."""
         try:
             own, authentication = self._opened(endpoint)
         except RowcastError as error:
             # An operator's mistake, not the endpoint's: it is tried again when the key may be back.
             return Retry("secret_unopened", excerpt=error.code)
+        try:
+            body = _body(endpoint, event)
+        except TransformError as error:
+            # The same message and the same template will not fit better later.
+            return Rejected("transform_failed", excerpt=str(error))
         terms = self._terms(tenant_id, authentication)
         hidden = await self._hidden(tenant_id, own, authentication, terms)
         if isinstance(hidden, Retry):
             return hidden
-        body = message_body(event)
         sent = {"content-type": "application/json", **self._signed(endpoint, event, body)}
         answer = await self._client.post(endpoint.url, body, headers={**sent, **hidden}, terms=terms)
         if isinstance(authentication, OAuth2) and answer.status == _UNAUTHORIZED:
@@ -95,6 +101,12 @@ class Poster:
                     return Retry("token_failed", excerpt=f"The token URL gave no token: {token.problem}.")
                 return _with_authorization(own, f"Bearer {token.value}")
         return own
+
+
+def _body(endpoint: SigningEndpoint, event: Envelope) -> bytes:
+    if endpoint.transformation is None:
+        return message_body(event)
+    return transformed_body(event, msgspec.json.decode(endpoint.transformation, type=Transformation))
 
 
 def _with_authorization(own: dict[str, str], value: str) -> dict[str, str]:

@@ -1,34 +1,95 @@
 -- name: add_endpoint
 -- A new endpoint of one tenant.
-insert into rowcast.endpoint (tenant_id, id, url, description, event_types, signature_scheme)
-values (:tenant_id, :id, :url, :description, :event_types, :signature_scheme)
-returning id, tenant_id, url, description, event_types, disabled, is_ordered, created_at, changed_at;
+insert into rowcast.endpoint (tenant_id, id, uid, url, description, event_types, channels, throttle_rate, metadata, version,
+                              disabled, disabled_at, signature_scheme, is_ordered, retry_schedule_s, log_level)
+values (:tenant_id, :id, :uid, :url, :description, :event_types, :channels, :throttle_rate, :metadata, :version,
+        :disabled::boolean, case when :disabled::boolean then clock_timestamp() end, :signature_scheme, :is_ordered,
+        :retry_schedule_s, :log_level)
+returning id, tenant_id, uid, url, description, event_types, channels, throttle_rate, metadata, version, disabled as is_disabled,
+          signature_scheme, is_ordered, retry_schedule_s, log_level, coalesce((transform ->> 'enabled')::boolean, false) as is_transformed,
+          failing_since, disabled_at, coalesce(disabled_reason, '') as disabled_reason, created_at, changed_at;
 
 -- name: get_endpoint
 -- One endpoint of one tenant.
-select id, tenant_id, url, description, event_types, disabled, is_ordered, created_at, changed_at
+select id, tenant_id, uid, url, description, event_types, channels, throttle_rate, metadata, version, disabled as is_disabled,
+       signature_scheme, is_ordered, retry_schedule_s, log_level, coalesce((transform ->> 'enabled')::boolean, false) as is_transformed,
+       failing_since, disabled_at, coalesce(disabled_reason, '') as disabled_reason, created_at, changed_at
 from rowcast.endpoint
 where tenant_id = :tenant_id and id = :id;
 
--- name: list_endpoints
--- One page of a tenant's endpoints, oldest first.
-select id, tenant_id, url, description, event_types, disabled, is_ordered, created_at, changed_at
+-- name: named_endpoint
+-- The endpoint of one tenant with this id or uid. No uid looks like an id.
+select id, tenant_id, uid, url, description, event_types, channels, throttle_rate, metadata, version, disabled as is_disabled,
+       signature_scheme, is_ordered, retry_schedule_s, log_level, coalesce((transform ->> 'enabled')::boolean, false) as is_transformed,
+       failing_since, disabled_at, coalesce(disabled_reason, '') as disabled_reason, created_at, changed_at
 from rowcast.endpoint
-where tenant_id = :tenant_id and id > :after
-order by id
-limit :most;
+where tenant_id = :tenant_id and (id = :name::text or uid = :name::text);
+
+-- name: named_endpoint_held
+-- The same, held until the transaction ends: what is changed of it is changed by one after the other.
+select id, tenant_id, uid, url, description, event_types, channels, throttle_rate, metadata, version, disabled as is_disabled,
+       signature_scheme, is_ordered, retry_schedule_s, log_level, coalesce((transform ->> 'enabled')::boolean, false) as is_transformed,
+       failing_since, disabled_at, coalesce(disabled_reason, '') as disabled_reason, created_at, changed_at
+from rowcast.endpoint
+where tenant_id = :tenant_id and (id = :name::text or uid = :name::text)
+for no key update;
+
+-- name: list_endpoints
+-- One page of a tenant's endpoints, in the order of their making or the other way round.
+(select id, tenant_id, uid, url, description, event_types, channels, throttle_rate, metadata, version, disabled as is_disabled,
+       signature_scheme, is_ordered, retry_schedule_s, log_level, coalesce((transform ->> 'enabled')::boolean, false) as is_transformed,
+       failing_since, disabled_at, coalesce(disabled_reason, '') as disabled_reason, created_at, changed_at
+ from rowcast.endpoint
+ where not :is_falling::boolean and tenant_id = :tenant_id and id > :after::text
+ order by id limit :most)
+union all
+(select id, tenant_id, uid, url, description, event_types, channels, throttle_rate, metadata, version, disabled as is_disabled,
+       signature_scheme, is_ordered, retry_schedule_s, log_level, coalesce((transform ->> 'enabled')::boolean, false) as is_transformed,
+       failing_since, disabled_at, coalesce(disabled_reason, '') as disabled_reason, created_at, changed_at
+ from rowcast.endpoint
+ where :is_falling::boolean and tenant_id = :tenant_id and (:after::text = '' or id < :after::text)
+ order by id desc limit :most);
 
 -- name: update_endpoint
 -- Replaces what a tenant may change of an endpoint.
 update rowcast.endpoint
-set url = :url, description = :description, event_types = :event_types, disabled = :disabled,
-    -- Enabled again it begins anew.
-    disabled_at = case when :disabled then coalesce(disabled_at, clock_timestamp()) end,
-    disabled_reason = case when :disabled then disabled_reason end,
-    failing_since = case when :disabled then failing_since end,
+set uid = :uid, url = :url, description = :description, event_types = :event_types, channels = :channels,
+    throttle_rate = :throttle_rate, metadata = :metadata, version = :version, is_ordered = :is_ordered,
+    retry_schedule_s = :retry_schedule_s, log_level = :log_level, disabled = :disabled::boolean,
+    -- Enabled again, or posted to elsewhere, it begins anew.
+    disabled_at = case when :disabled::boolean then coalesce(disabled_at, clock_timestamp()) end,
+    disabled_reason = case when :disabled::boolean then disabled_reason end,
+    failing_since = case when :disabled::boolean or not disabled and url = :url then failing_since end,
     changed_at = clock_timestamp()
 where tenant_id = :tenant_id and id = :id
-returning id, tenant_id, url, description, event_types, disabled, is_ordered, created_at, changed_at;
+returning id, tenant_id, uid, url, description, event_types, channels, throttle_rate, metadata, version, disabled as is_disabled,
+          signature_scheme, is_ordered, retry_schedule_s, log_level, coalesce((transform ->> 'enabled')::boolean, false) as is_transformed,
+          failing_since, disabled_at, coalesce(disabled_reason, '') as disabled_reason, created_at, changed_at;
+
+-- name: sealed_headers
+-- The headers of one endpoint, sealed.
+select headers as sealed from rowcast.endpoint where tenant_id = :tenant_id and id = :id;
+
+-- name: seal_headers
+-- Replaces the headers of one endpoint.
+update rowcast.endpoint set headers = :sealed, changed_at = clock_timestamp() where tenant_id = :tenant_id and id = :id;
+
+-- name: sealed_authentication
+-- How one endpoint's receiver knows us, sealed.
+select authentication as sealed from rowcast.endpoint where tenant_id = :tenant_id and id = :id;
+
+-- name: seal_authentication
+-- Replaces how one endpoint's receiver knows us.
+update rowcast.endpoint set authentication = :sealed, changed_at = clock_timestamp()
+where tenant_id = :tenant_id and id = :id;
+
+-- name: endpoint_transformation
+-- The transformation of one endpoint, enabled or not.
+select transform from rowcast.endpoint where tenant_id = :tenant_id and id = :id;
+
+-- name: set_transformation
+-- Replaces the transformation of one endpoint.
+update rowcast.endpoint set transform = :transform, changed_at = clock_timestamp() where tenant_id = :tenant_id and id = :id;
 
 -- name: delete_endpoint
 -- Removes an endpoint; deliveries still owed to it become dead letters when they are due.
@@ -42,7 +103,9 @@ returning id;
 
 -- name: endpoints_of_tenants
 -- The endpoints of a set of tenants, the disabled ones too, oldest first.
-select id, tenant_id, url, description, event_types, disabled, is_ordered, created_at, changed_at
+select id, tenant_id, uid, url, description, event_types, channels, throttle_rate, metadata, version, disabled as is_disabled,
+       signature_scheme, is_ordered, retry_schedule_s, log_level, coalesce((transform ->> 'enabled')::boolean, false) as is_transformed,
+       failing_since, disabled_at, coalesce(disabled_reason, '') as disabled_reason, created_at, changed_at
 from rowcast.endpoint
 where tenant_id = any(:tenant_ids::text[])
 order by tenant_id, id;
@@ -50,7 +113,7 @@ order by tenant_id, id;
 -- name: signing_endpoints
 -- What one attempt each needs of a set of endpoints, each asked for by tenant and id; the secret in use comes first.
 select e.tenant_id, e.id, e.url, e.disabled, e.disabled_reason, e.failing_since, e.retry_schedule_s, e.log_level,
-       e.headers, e.authentication,
+       e.headers, e.authentication, case when e.transform ->> 'enabled' = 'true' then e.transform end as transformation,
        array(
            select s.sealed from rowcast.endpoint_secret s
            where s.endpoint_id = e.id and (s.expires_at is null or s.expires_at > :now)
@@ -396,3 +459,264 @@ union all
  where :is_falling::boolean and (:after::text = '' or name < :after::text) and (:has_archived::boolean or not archived)
    and name <> all(:declared::text[])
  order by name desc limit :most);
+
+-- name: emit_message
+-- The event of a message, written in the caller's transaction.
+select rowcast.emit_json(:tenant_id, :event_type, :payload::text::json, :aggregate_type, :aggregate_id, :version, null, null,
+                         null, null) as id;
+
+-- name: add_message
+-- What is said of a message beside its event; nothing where another one has its uid.
+insert into rowcast.message
+    (event_id, tenant_id, uid, channels, tags, raw_payload, content_type, expires_at, deliver_at)
+values (:event_id, :tenant_id, :uid, :channels, :tags, :raw_payload, :content_type, :expires_at, :deliver_at)
+on conflict (tenant_id, uid) where uid is not null do nothing
+returning event_id;
+
+-- name: find_message
+-- One message of one tenant.
+select e.id, e.event_type, e.payload::text as payload, e.created_at, m.uid, m.channels, m.tags, m.deliver_at,
+       m.expunged_at is not null as is_expunged
+from rowcast.event e left join rowcast.message m on m.event_id = e.id
+where e.id = :name and e.tenant_id = :tenant_id;
+
+-- name: find_message_by_uid
+-- The same by its caller's own id.
+select e.id, e.event_type, e.payload::text as payload, e.created_at, m.uid, m.channels, m.tags, m.deliver_at,
+       m.expunged_at is not null as is_expunged
+from rowcast.message m join rowcast.event e on e.id = m.event_id
+where m.tenant_id = :tenant_id and m.uid = :name and e.tenant_id = :tenant_id;
+
+-- name: list_messages
+-- One page of a tenant's messages that fit, in the order of their writing or the other way round. Where the one to go on from is
+-- gone, so are those beyond it.
+(select e.id, e.event_type, e.payload::text as payload, e.created_at, m.uid, m.channels, m.tags, m.deliver_at,
+        m.expunged_at is not null as is_expunged
+ from rowcast.event e left join rowcast.message m on m.event_id = e.id
+ where not :is_falling::boolean and e.tenant_id = :tenant_id
+   and (:after::uuid is null
+        or e.seq > (select a.seq from rowcast.event a where a.id = :after::uuid and a.tenant_id = :tenant_id))
+   and (:event_types::text[] is null or e.event_type = any(:event_types::text[]))
+   and (:channel::text is null or :channel::text = any(m.channels)) and (:tag::text is null or :tag::text = any(m.tags))
+   and (:since::timestamptz is null or e.created_at > :since) and (:until::timestamptz is null or e.created_at < :until)
+ order by e.seq limit :most)
+union all
+(select e.id, e.event_type, e.payload::text as payload, e.created_at, m.uid, m.channels, m.tags, m.deliver_at,
+        m.expunged_at is not null as is_expunged
+ from rowcast.event e left join rowcast.message m on m.event_id = e.id
+ where :is_falling::boolean and e.tenant_id = :tenant_id
+   and (:after::uuid is null
+        or e.seq < (select a.seq from rowcast.event a where a.id = :after::uuid and a.tenant_id = :tenant_id))
+   and (:event_types::text[] is null or e.event_type = any(:event_types::text[]))
+   and (:channel::text is null or :channel::text = any(m.channels)) and (:tag::text is null or :tag::text = any(m.tags))
+   and (:since::timestamptz is null or e.created_at > :since) and (:until::timestamptz is null or e.created_at < :until)
+ order by e.seq desc limit :most);
+
+-- name: task_bounds
+-- Until where a task goes that begins now: the last delivery, the last number of an event that was drawn, and the moment.
+select coalesce((select max(id) from rowcast.delivery), 0) as last_delivery_id, clock_timestamp() as asked_at,
+       (select case when is_called then last_value else last_value - 1 end from rowcast.event_seq) as last_seq;
+
+-- name: add_task
+-- A new task, which is begun by whoever looks next.
+insert into rowcast.background_task (id, tenant_id, endpoint_id, task, arguments)
+values (:id, :tenant_id, :endpoint_id, :task, :arguments)
+returning id, tenant_id, endpoint_id, task, status, arguments, position, replayed, failures, reason, created_at, changed_at;
+
+-- name: get_task
+-- One task.
+select id, tenant_id, endpoint_id, task, status, arguments, position, replayed, failures, reason, created_at, changed_at
+from rowcast.background_task where id = :id and (:tenant_id::text is null or tenant_id = :tenant_id);
+
+-- name: list_tasks
+-- One page of tasks, in the order of their making or the other way round.
+(select id, tenant_id, endpoint_id, task, status, arguments, position, replayed, failures, reason, created_at, changed_at
+ from rowcast.background_task
+ where not :is_falling::boolean and id > :after::text and (:tenant_id::text is null or tenant_id = :tenant_id)
+   and (:status::text is null or status = :status) and (:task::text is null or task = :task)
+ order by id limit :most)
+union all
+(select id, tenant_id, endpoint_id, task, status, arguments, position, replayed, failures, reason, created_at, changed_at
+ from rowcast.background_task
+ where :is_falling::boolean and (:after::text = '' or id < :after::text) and (:tenant_id::text is null or tenant_id = :tenant_id)
+   and (:status::text is null or status = :status) and (:task::text is null or task = :task)
+ order by id desc limit :most);
+
+-- name: cancel_task
+-- Lets a task do nothing more; a step that runs just now is waited for.
+update rowcast.background_task set status = 'failed', reason = :reason, changed_at = clock_timestamp()
+where id = :id and (:tenant_id::text is null or tenant_id = :tenant_id) and status = 'running';
+
+-- name: drop_tasks
+-- Removes some tasks that ended long ago.
+delete from rowcast.background_task where id in (
+    select id from rowcast.background_task
+    where status <> 'running' and changed_at < clock_timestamp() - make_interval(days => :days)
+    order by id limit :most for update skip locked
+)
+returning id;
+
+-- name: bound_step
+-- A process that stands still in the middle of a step loses its session, and the step with it.
+select set_config('idle_in_transaction_session_timeout', :bound_ms::text, true);
+
+-- name: take_task
+-- The task that nobody has looked at for the longest time, held for one step.
+select id, tenant_id, endpoint_id, task, status, arguments, position, replayed, failures, reason, created_at, changed_at
+from rowcast.background_task where status = 'running'
+order by changed_at limit 1 for update skip locked;
+
+-- name: take_turn
+-- One step after another that may find the same message missing.
+select pg_advisory_xact_lock(hashtextextended('rowcast.replay_missing ' || :endpoint_id, 0));
+
+-- name: task_endpoint
+-- What a task has to know of its endpoint, if that is still there.
+select is_ordered, event_types, channels from rowcast.endpoint where tenant_id = :tenant_id and id = :endpoint_id;
+
+-- name: step_done
+-- How far a task has come.
+update rowcast.background_task
+set position = :position, replayed = replayed + :replayed, failures = 0, changed_at = clock_timestamp()
+where id = :id;
+
+-- name: step_failed
+-- A step came to nothing; whoever fails again and again is given up, and does not hold up the others until then.
+update rowcast.background_task
+set failures = failures + 1, changed_at = clock_timestamp(),
+    status = case when failures + 1 >= :most then 'failed' else status end,
+    reason = case when failures + 1 >= :most then :reason else reason end
+where id = :id and status = 'running';
+
+-- name: end_task
+-- A task has come to its end.
+update rowcast.background_task set status = :status, reason = :reason, changed_at = clock_timestamp()
+where id = :id and status = 'running'
+returning id, tenant_id, endpoint_id, task, status, arguments, position, replayed, failures, reason, created_at, changed_at;
+
+-- name: first_delivery_since
+-- Below which id all deliveries of a tenant were made before a moment. Ids and times rise together; a minute is for clocks that were set.
+with recursive narrowed (low, high) as (
+    select 0::bigint, :up_to::bigint + 1
+    union all
+    select case when probe.is_before then probe.id + 1 else n.low end, case when probe.is_before then n.high else m.middle end
+    from narrowed n
+    cross join lateral (select (n.low + n.high) / 2 as middle) m
+    left join lateral (
+        select d.id, d.created_at < :since::timestamptz - interval '1 minute' as is_before
+        from rowcast.delivery d where d.tenant_id = :tenant_id and d.id >= m.middle and d.id < n.high order by d.id limit 1
+    ) probe on true
+    where n.low < n.high
+)
+select low as first from narrowed where low >= high limit 1;
+
+-- name: first_event_since
+-- The same of events, by their numbers; and the first of them that was made since then.
+with recursive narrowed (low, high) as (
+    select 0::bigint, :up_to::bigint + 1
+    union all
+    select case when probe.is_before then probe.seq + 1 else n.low end, case when probe.is_before then n.high else m.middle end
+    from narrowed n
+    cross join lateral (select (n.low + n.high) / 2 as middle) m
+    left join lateral (
+        select e.seq, e.created_at < :since::timestamptz - interval '1 minute' as is_before
+        from rowcast.event e where e.tenant_id = :tenant_id and e.seq >= m.middle and e.seq < n.high order by e.seq limit 1
+    ) probe on true
+    where n.low < n.high
+), bound as (
+    select low from narrowed where low >= high limit 1
+)
+select low as first, (
+    select e.seq from rowcast.event e
+    where e.tenant_id = :tenant_id and e.seq >= bound.low and e.seq <= :up_to and e.created_at >= :since order by e.seq limit 1
+) as exact
+from bound;
+
+-- name: replay_chosen
+-- One step of a recovery or a bulk replay: looks at the next deliveries of a tenant, and adds a new one for each that is chosen.
+with visited as materialized (
+    select id, event_id, sink, target, status, fence, settled_at, replayed_at from rowcast.delivery
+    where tenant_id = :tenant_id and id > :position and id <= :up_to order by id limit :most
+), fitting as materialized (
+    select v.id from visited v
+    cross join lateral (select event_type, created_at from rowcast.event where id = v.event_id limit 1) e
+    left join rowcast.message m on m.event_id = v.event_id
+    where v.sink = 'webhooks' and v.target = :endpoint_id and v.status = any(:statuses::text[]) and v.replayed_at is null
+      and v.settled_at <= :asked_at and e.created_at >= :since and (:until::timestamptz is null or e.created_at < :until)
+      and (:event_types::text[] is null or e.event_type = any(:event_types)) and m.expunged_at is null
+      and (:channel::text is null or :channel = any(m.channels)) and (:tag::text is null or :tag = any(m.tags))
+      and (:code_class::integer is null or :code_class = coalesce((
+          select case when a.code ~ '^[1-5][0-9]{2}$' then left(a.code, 1)::integer * 100 end
+          from rowcast.attempt a where a.delivery_id = v.id order by a.fence desc limit 1), 0))
+), chosen as materialized (
+    -- Waits for whoever replays the same one just now, and then leaves it alone.
+    select id from rowcast.delivery
+    where id = any(array(select id from fitting)) and status = any(:statuses::text[]) and replayed_at is null
+    order by id for update
+), marked as (
+    update rowcast.delivery d set replayed_at = clock_timestamp() where d.id = any(array(select id from chosen))
+    returning d.id, d.tenant_id, d.event_id, d.sink, d.target, d.rule, d.transform, d.priority, d.max_attempts
+), added as (
+    insert into rowcast.delivery (tenant_id, event_id, sink, target, rule, transform, key, priority, max_attempts, replay_of)
+    select tenant_id, event_id, sink, target, rule, transform, :key, greatest(priority, :priority), max_attempts, id
+    from marked order by id
+    returning id
+)
+select coalesce((select max(id) from visited), :up_to) as position, (select count(*) from visited) as visited,
+       (select count(*) from added) as replayed;
+
+-- name: owe_missing
+-- One step of replaying what is missing: looks at the next events of a tenant that were routed, and owes those that an endpoint wants and
+-- was never owed. What was made before `known_since` may have been delivered and forgotten.
+with visited as materialized (
+    select id, seq, event_type, created_at from rowcast.event
+    where tenant_id = :tenant_id and seq > :position and seq <= :up_to order by seq limit :most
+), missing as materialized (
+    select v.id, v.seq from visited v
+    left join rowcast.message m on m.event_id = v.id
+    where v.created_at >= :since and (:until::timestamptz is null or v.created_at < :until) and m.expunged_at is null
+      and v.created_at >= clock_timestamp() - make_interval(days => :known_days)
+      and (:event_types::text[] is null or exists (
+          select from unnest(:event_types) as pattern
+          where pattern = v.event_type or (right(pattern, 1) = '*' and starts_with(v.event_type, left(pattern, -1)))))
+      and (:channels::text[] is null or m.channels && :channels)
+      and (select status from rowcast.event_state s where s.event_id = v.id) = 'published'
+      and not exists (select from rowcast.delivery d where d.event_id = v.id and d.sink = 'webhooks' and d.target = :endpoint_id)
+), added as (
+    insert into rowcast.delivery (tenant_id, event_id, sink, target, rule, key, priority)
+    select :tenant_id, id, 'webhooks', :endpoint_id, 'rowcast.webhooks', :key, :priority from missing order by seq
+    returning id
+)
+select coalesce((select max(seq) from visited), :up_to) as position, (select count(*) from visited) as visited,
+       (select count(*) from added) as replayed;
+
+-- name: polled_events
+-- The next events of a tenant after one, and what decides whether an endpoint wants them.
+select e.id, e.seq, e.event_type, m.channels, m.expunged_at is not null as is_expunged
+from (
+    select id, seq, event_type from rowcast.event
+    where tenant_id = :tenant_id and seq > :position and seq <= :up_to order by seq limit :most
+) e left join rowcast.message m on m.event_id = e.id
+order by e.seq;
+
+-- name: polled_messages
+-- Some messages, in the order in which they are asked for.
+select e.id, e.event_type, e.payload, e.created_at, m.uid, m.channels, m.tags, m.deliver_at, m.expunged_at is not null as is_expunged
+from unnest(:ids::uuid[]) with ordinality as asked(id, place)
+cross join lateral (select id, event_type, payload, created_at from rowcast.event where id = asked.id limit 1) e
+left join rowcast.message m on m.event_id = e.id
+order by asked.place;
+
+-- name: hold_consumer
+-- How far a consumer has come, held until the transaction ends.
+select position, given from rowcast.poll_consumer where endpoint_id = :endpoint_id and name = :name for update;
+
+-- name: keep_consumer
+-- Keeps how far a consumer has come; a new one only where there are not too many.
+insert into rowcast.poll_consumer (tenant_id, endpoint_id, name, position, given)
+select :tenant_id::text, :endpoint_id::text, :name::text, :position::bigint, :given::bigint
+where (select count(*) from rowcast.poll_consumer where endpoint_id = :endpoint_id) < :most
+   or exists (select from rowcast.poll_consumer where endpoint_id = :endpoint_id and name = :name)
+on conflict (endpoint_id, name) do update
+set position = excluded.position, given = excluded.given, changed_at = clock_timestamp()
+returning name;

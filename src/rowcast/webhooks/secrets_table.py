@@ -42,7 +42,7 @@ class SecretTable:
         sealed = self._ring.seal(checked_secret(secret).encode(), context=_context(endpoint_id))
         await session.execute(self._queries["add_secret"], tenant_id=tenant_id, endpoint_id=endpoint_id, sealed=sealed)
 
-    async def current(self, tenant_id: str, endpoint_id: str) -> str:
+    async def current(self, tenant_id: str, endpoint_id: str, *, session: Session | None = None) -> str:
         """Give what the receiver of an endpoint verifies with: `whsec_...`, or `whpk_...` where it signs with ed25519.
 
         Raises:
@@ -50,7 +50,7 @@ class SecretTable:
             ConfigError: `config.seal_key`, when its key is not in the ring.
             StoreError: `store.sealed`.
         """
-        row = await self._database.fetch_one(
+        row = await (session or self._database).fetch_one(
             self._queries["secret_in_use"], tenant_id=tenant_id, endpoint_id=endpoint_id
         )
         if row is None:
@@ -78,7 +78,13 @@ class SecretTable:
         return tuple(secrets)
 
     async def rotate(
-        self, tenant_id: str, endpoint_id: str, *, key: str | None = None, grace_s: float = GRACE_S
+        self,
+        tenant_id: str,
+        endpoint_id: str,
+        *,
+        key: str | None = None,
+        grace_s: float = GRACE_S,
+        session: Session | None = None,
     ) -> str:
         """Put a new secret into use and give what verifies it; the old one signs too, for `grace_s` more seconds.
 
@@ -87,6 +93,7 @@ class SecretTable:
             endpoint_id: Which one.
             key: `whsec_...` or `whsk_...`, which changes how the endpoint is signed for; None makes one of its kind.
             grace_s: 0 ends the old secret at once, 604,800 is the most.
+            session: The transaction that it belongs to; None for one of its own.
         Raises:
             NotFoundError: `input.not_found`.
             InvalidInputError: `input.secret` or `input.grace`.
@@ -94,15 +101,17 @@ class SecretTable:
         """
         if not 0 <= grace_s <= GRACE_MOST_S:
             raise InvalidInputError(f"The grace of a rotation is 0 to {GRACE_MOST_S:.0f} s.", code="input.grace")
+        if session is None:
+            async with self._database.transaction() as connection:
+                return await self.rotate(tenant_id, endpoint_id, key=key, grace_s=grace_s, session=connection)
         place = {"tenant_id": tenant_id, "endpoint_id": endpoint_id}
-        async with self._database.transaction() as session:
-            row = await session.fetch_one(self._queries["hold_endpoint"], **place)
-            if row is None:
-                raise _not_found()
-            secret = checked_secret(key) if key else new_secret(self._noise, _scheme(row))
-            await self._end_current(session, endpoint_id, grace_s)
-            await self.add(session, **place, secret=secret)
-            await session.execute(self._queries["set_scheme"], **place, scheme=scheme_of(secret))
+        row = await session.fetch_one(self._queries["hold_endpoint"], **place)
+        if row is None:
+            raise _not_found()
+        secret = checked_secret(key) if key else new_secret(self._noise, _scheme(row))
+        await self._end_current(session, endpoint_id, grace_s)
+        await self.add(session, **place, secret=secret)
+        await session.execute(self._queries["set_scheme"], **place, scheme=scheme_of(secret))
         return verification_key(secret)
 
     async def sweep(self, *, most: int) -> int:

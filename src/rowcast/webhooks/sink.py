@@ -92,7 +92,7 @@ class WebhookSink:
         wait_s = self._hosts.wait_s(host)
         if wait_s is not None:
             return Postponed(wait_s, "host")
-        posted: Posted | Retry | None = None
+        posted: Posted | Retry | Rejected | None = None
         try:
             posted = await self._poster.post(delivery.tenant_id, endpoint, event)
         finally:
@@ -100,7 +100,7 @@ class WebhookSink:
                 self._hosts.learn(host, posted.answer)
             else:
                 self._hosts.give_up(host)
-        if isinstance(posted, Retry):
+        if not isinstance(posted, Posted):
             return posted
         self._aftermath.slow_down(delivery, posted.answer)
         return _with_detail(outcome_of(posted.answer, now=self._clock.now()), endpoint, posted)

@@ -4,37 +4,28 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from rowcast.core.clock import Clock
+from rowcast.core.codec import decode_json, encode_json
 from rowcast.core.errors import NotFoundError, RowcastError
 from rowcast.core.topic import checked_tenant_id
 from rowcast.egress.guard import Policy, check_url
-from rowcast.store.pool import Database
+from rowcast.store.pool import Database, Session
 from rowcast.store.sql import load_queries
-from rowcast.webhooks.endpoint import Endpoint, SigningEndpoint, checked_event_types
+from rowcast.webhooks.endpoint import Endpoint, SigningEndpoint
+from rowcast.webhooks.endpoint_draft import EndpointChange, EndpointDraft, changed_draft, checked_draft, draft_of
 from rowcast.webhooks.ids import NOISE_BYTES, endpoint_id
 from rowcast.webhooks.secrets_table import SecretTable
-from rowcast.webhooks.signature import Scheme, checked_secret, new_secret, scheme_of
+from rowcast.webhooks.signature import checked_secret, new_secret, scheme_of
+from rowcast.webhooks.transformation import Transformation
 
-PAGE_LIMIT = 250
+PAGE_LIMIT = 251
+"""One row more than a page of the API shows."""
 
 EndpointKey = tuple[str, str]
 """Tenant and endpoint id."""
 
 
-class EndpointDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a tenant says about an endpoint. `event_types` None means every type; `secret` empty means a new one.
-
-    A `secret` says by its prefix how it signs; `signature_scheme` is for a new one.
-    """
-
-    url: str
-    description: str = ""
-    event_types: tuple[str, ...] | None = None
-    is_disabled: bool = False
-    secret: str = ""
-    signature_scheme: Scheme = "v1"
+_LISTS = ("event_types", "channels", "retry_schedule_s")
 
 
 class EndpointTable:
@@ -59,24 +50,30 @@ class EndpointTable:
         self._noise = noise
         self._queries = load_queries("rowcast.webhooks")
 
-    async def create(self, tenant_id: str, draft: EndpointDraft) -> Endpoint:
+    async def create(self, tenant_id: str, draft: EndpointDraft, *, session: Session | None = None) -> Endpoint:
         """Add an endpoint and give it; `secrets.current` gives its secret.
 
+        Args:
+            tenant_id: Whose it is.
+            draft: What is said about it.
+            session: The transaction that it belongs to; None for one of its own.
         Raises:
             InvalidInputError: `input.url`, `egress.blocked`, `input.event_pattern`, `input.secret` or `input.tenant`.
+            InvalidFieldError: `input.field`.
+            ConflictError: `input.conflict`, when the tenant has an endpoint of that uid.
         """
+        if session is None:
+            async with self._database.transaction() as connection:
+                return await self.create(tenant_id, draft, session=connection)
         secret = checked_secret(draft.secret) if draft.secret else new_secret(self._noise, draft.signature_scheme)
         row = {
             "tenant_id": checked_tenant_id(tenant_id),
             "id": endpoint_id(self._clock.now(), self._noise(NOISE_BYTES)),
-            "url": check_url(draft.url, self._policy.for_tenant(tenant_id)).text,
-            "description": draft.description,
-            "event_types": checked_event_types(draft.event_types),
             "signature_scheme": scheme_of(secret),
+            **self._columns(tenant_id, draft),
         }
-        async with self._database.transaction() as session:
-            made = _found(await session.fetch_one(self._queries["add_endpoint"], **row))
-            await self.secrets.add(session, tenant_id=tenant_id, endpoint_id=made.id, secret=secret)
+        made = _found(await session.fetch_one(self._queries["add_endpoint"], **row))
+        await self.secrets.add(session, tenant_id=tenant_id, endpoint_id=made.id, secret=secret)
         return made
 
     async def get(self, tenant_id: str, id: str) -> Endpoint:  # noqa: A002 - the field's own name
@@ -87,39 +84,95 @@ class EndpointTable:
         """
         return _found(await self._database.fetch_one(self._queries["get_endpoint"], tenant_id=tenant_id, id=id))
 
-    async def page(self, tenant_id: str, *, after: str = "", most: int = 50) -> Sequence[Endpoint]:
-        """Give a page of endpoints, oldest first, after the id `after`; at most 250."""
-        rows = await self._database.fetch(
-            self._queries["list_endpoints"], tenant_id=tenant_id, after=after, most=min(most, PAGE_LIMIT)
+    async def find(
+        self, session: Session, tenant_id: str, name: str, *, is_held: bool = False
+    ) -> Endpoint | None:
+        """Give a tenant's endpoint by id or uid, or None; `is_held` lets nobody else change it in the meantime."""
+        query = self._queries["named_endpoint_held" if is_held else "named_endpoint"]
+        row = await session.fetch_one(query, tenant_id=tenant_id, name=name)
+        return None if row is None else _endpoint(row)
+
+    async def named(self, session: Session, tenant_id: str, name: str, *, is_held: bool = False) -> Endpoint:
+        """Give a tenant's endpoint by id or uid; `is_held` lets nobody else change it in the meantime.
+
+        Raises:
+            NotFoundError: `input.not_found`, also for another tenant's endpoint.
+        """
+        found = await self.find(session, tenant_id, name, is_held=is_held)
+        if found is None:
+            raise _not_found()
+        return found
+
+    async def page(
+        self,
+        tenant_id: str,
+        *,
+        after: str = "",
+        most: int = 50,
+        is_falling: bool = False,
+        session: Session | None = None,
+    ) -> Sequence[Endpoint]:
+        """Give a page of endpoints after the id `after`, oldest first or the other way round; at most 251."""
+        rows = await (session or self._database).fetch(
+            self._queries["list_endpoints"],
+            tenant_id=tenant_id,
+            after=after,
+            is_falling=is_falling,
+            most=min(most, PAGE_LIMIT),
         )
         return [_endpoint(row) for row in rows]
 
-    async def update(self, tenant_id: str, id: str, draft: EndpointDraft) -> Endpoint:  # noqa: A002
+    async def update(
+        self, tenant_id: str, id: str, draft: EndpointDraft, *, session: Session | None = None  # noqa: A002
+    ) -> Endpoint:
         """Replace what is said about an endpoint, its secret excepted, and give it.
 
         Raises:
             NotFoundError: `input.not_found`.
             InvalidInputError: `input.url`, `egress.blocked` or `input.event_pattern`.
+            InvalidFieldError: `input.field`.
+            ConflictError: `input.conflict`, when another endpoint has that uid.
         """
-        row = await self._database.fetch_one(
-            self._queries["update_endpoint"],
-            tenant_id=tenant_id,
-            id=id,
-            url=check_url(draft.url, self._policy.for_tenant(tenant_id)).text,
-            description=draft.description,
-            event_types=checked_event_types(draft.event_types),
-            disabled=draft.is_disabled,
-        )
-        return _found(row)
+        columns = self._columns(tenant_id, draft)
+        session = session or self._database
+        return _found(await session.fetch_one(self._queries["update_endpoint"], tenant_id=tenant_id, id=id, **columns))
 
-    async def delete(self, tenant_id: str, id: str) -> None:  # noqa: A002 - the field's own name
+    async def change(self, tenant_id: str, name: str, change: EndpointChange) -> Endpoint:
+        """Change what is given of an endpoint, named by id or uid, and give it.
+
+        Raises:
+            NotFoundError: `input.not_found`.
+            InvalidInputError: As `update` does.
+        """
+        async with self._database.transaction() as session:
+            found = await self.named(session, tenant_id, name, is_held=True)
+            draft = changed_draft(draft_of(found), change)
+            return await self.update(tenant_id, found.id, draft, session=session)
+
+    async def delete(self, tenant_id: str, id: str, *, session: Session | None = None) -> None:  # noqa: A002
         """Remove an endpoint.
 
         Raises:
             NotFoundError: `input.not_found`.
         """
-        if await self._database.fetch_one(self._queries["delete_endpoint"], tenant_id=tenant_id, id=id) is None:
+        session = session or self._database
+        if await session.fetch_one(self._queries["delete_endpoint"], tenant_id=tenant_id, id=id) is None:
             raise _not_found()
+
+    async def transformation(self, session: Session, endpoint: Endpoint) -> Transformation:
+        """Give the transformation of an endpoint, enabled or not; one without a template where there is none."""
+        row = await session.fetch_one(
+            self._queries["endpoint_transformation"], tenant_id=endpoint.tenant_id, id=endpoint.id
+        )
+        if row is None or row["transform"] is None:
+            return Transformation()
+        return decode_json(row["transform"], Transformation)
+
+    async def set_transformation(self, session: Session, endpoint: Endpoint, made: Transformation) -> None:
+        """Replace the transformation of an endpoint by one that was checked."""
+        document = encode_json(made).decode()
+        place = {"tenant_id": endpoint.tenant_id, "id": endpoint.id}
+        await session.execute(self._queries["set_transformation"], **place, transform=document)
 
     async def disable(self, tenant_id: str, id: str) -> bool:  # noqa: A002 - the field's own name
         """Stop an endpoint; tells whether it was running until now."""
@@ -145,6 +198,21 @@ class EndpointTable:
         )
         return {(row["tenant_id"], row["id"]): self._signing(row) for row in rows}
 
+    def _columns(self, tenant_id: str, draft: EndpointDraft) -> dict[str, Any]:
+        checked_draft(draft)
+        return {
+            "uid": draft.uid,
+            "url": check_url(draft.url, self._policy.for_tenant(tenant_id)).text,
+            "description": draft.description,
+            **{name: None if (value := getattr(draft, name)) is None else list(value) for name in _LISTS},
+            "throttle_rate": draft.throttle_rate,
+            "metadata": encode_json(draft.metadata).decode(),
+            "version": draft.version,
+            "disabled": draft.is_disabled,
+            "is_ordered": draft.is_ordered,
+            "log_level": draft.log_level,
+        }
+
     def _signing(self, row: Mapping[str, Any]) -> SigningEndpoint:
         try:
             secrets, unopened = self.secrets.opened(row["id"], row["sealed"]), ""
@@ -164,22 +232,13 @@ class EndpointTable:
             row["log_level"],
             row["headers"],
             row["authentication"],
+            row["transformation"],
         )
 
 
 def _endpoint(row: Mapping[str, Any]) -> Endpoint:
-    types = row["event_types"]
-    return Endpoint(
-        id=row["id"],
-        tenant_id=row["tenant_id"],
-        url=row["url"],
-        description=row["description"],
-        event_types=None if types is None else tuple(types),
-        is_disabled=row["disabled"],
-        created_at=row["created_at"],
-        changed_at=row["changed_at"],
-        is_ordered=row["is_ordered"],
-    )
+    lists = {name: None if row[name] is None else tuple(row[name]) for name in _LISTS}
+    return Endpoint(**{**row, **lists, "metadata": decode_json(row["metadata"])})
 
 
 def _found(row: Mapping[str, Any] | None) -> Endpoint:

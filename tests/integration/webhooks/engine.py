@@ -28,7 +28,8 @@ from rowcast.webhooks.retry_rules import STANDARD_WAITS_S, RetryRules
 from rowcast.webhooks.sealing import KeyRing, SealKey, seal_context
 from rowcast.webhooks.secrets_table import SecretTable
 from rowcast.webhooks.sink import WebhookSink
-from rowcast.webhooks.table import EndpointDraft, EndpointTable
+from rowcast.webhooks.endpoint_draft import EndpointDraft
+from rowcast.webhooks.table import EndpointTable
 from tests.integration.egress.receivers import read_request
 
 RING = KeyRing([SealKey("test", b"t" * 32)], noise=os.urandom)

@@ -5,7 +5,7 @@ import pytest
 from rowcast.core.errors import StoreUnavailableError
 from rowcast.core.outcome import Delivered, Rejected
 from rowcast.core.telemetry import listening
-from rowcast.webhooks.table import EndpointDraft
+from rowcast.webhooks.endpoint_draft import EndpointDraft
 from tests.integration.egress.receivers import answer
 from tests.integration.webhooks.engine import Engine
 

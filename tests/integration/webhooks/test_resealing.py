@@ -16,7 +16,8 @@ from rowcast.webhooks.resealing import Resealed, Resealer, SealedCount
 from rowcast.webhooks.sealing import KeyRing, Place, SealKey, key_name, seal_context
 from rowcast.webhooks.secrets_table import SecretTable
 from rowcast.webhooks.signature import secret_text
-from rowcast.webhooks.table import EndpointDraft, EndpointTable
+from rowcast.webhooks.endpoint_draft import EndpointDraft
+from rowcast.webhooks.table import EndpointTable
 
 OLD, NEW = SealKey("old", b"o" * 32), SealKey("new", b"n" * 32)
 SECRET = secret_text(b"s" * 32)

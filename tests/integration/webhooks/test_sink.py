@@ -29,7 +29,8 @@ from rowcast.webhooks.endpoint import Endpoint
 from rowcast.webhooks.sealing import KeyRing, SealKey
 from rowcast.webhooks.secrets_table import SecretTable
 from rowcast.webhooks.sink import WebhookSink
-from rowcast.webhooks.table import EndpointDraft, EndpointTable
+from rowcast.webhooks.endpoint_draft import EndpointDraft
+from rowcast.webhooks.table import EndpointTable
 from tests.integration.egress.receivers import answer, read_request, receiving
 from tests.integration.webhooks.engine import sink_of
 
