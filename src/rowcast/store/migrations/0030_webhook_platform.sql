@@ -25,7 +25,8 @@ create table rowcast.event_type (
     changed_at timestamptz not null default clock_timestamp()
 );
 
--- What a message has beside its event: the caller's own id of it, its channels, and until when its payload is kept.
+-- What a message has beside its event: the caller's own id of it, its channels, when it is posted, and until when its payload is
+-- kept.
 create table rowcast.message (
     event_id uuid primary key,
     tenant_id text not null check (tenant_id <> ''),
@@ -34,6 +35,7 @@ create table rowcast.message (
     tags text[],
     raw_payload text,
     content_type text,
+    deliver_at timestamptz,
     expires_at timestamptz,
     expunged_at timestamptz
 );
