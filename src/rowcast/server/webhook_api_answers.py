@@ -99,12 +99,13 @@ class AnswerTable:
         async with self._database.transaction() as connection:
             lock = self._queries["lock_idempotency_key"]
             turn = await connection.fetch_one(lock, caller=asked.caller, key=asked.key)
-            if turn is None or not turn["is_ours"]:
-                return None
+            # Who has no turn may find the answer there all the same: others who read it hold the turn too.
             kept = await connection.fetch_one(
                 self._queries["kept_answer"], caller=asked.caller, key=asked.key, kept_s=KEPT_S
             )
-            return self._again(asked, kept) if kept else await self._first(connection, act, asked)
+            if kept:
+                return self._again(asked, kept)
+            return await self._first(connection, act, asked) if turn and turn["is_ours"] else None
 
     async def _first(self, connection: Connection, act: Act, asked: AskedOnce) -> Sent:
         sent = _sent(await act(connection))
