@@ -62,11 +62,13 @@ from rowcast.server.socket_limits import hub_limits, tenant_limits, worker_share
 from rowcast.server.transports import LIMITS as TRANSPORT_LIMITS
 from rowcast.server.transports import transport_rules, transport_sinks
 from rowcast.server.webhook_api_answers import drop_old_answers
-from rowcast.server.webhook_engine import Ground, egress_settings, endpoint_limits, webhook_sink
+from rowcast.server.webhook_engine import Ground, egress_settings, endpoint_limits, recovery, webhook_sink
 from rowcast.store.pool import Database, PoolSettings, open_database
+from rowcast.webhooks.background_task import drop_old_tasks
 from rowcast.webhooks.endpoint_limits import EndpointLimits
 from rowcast.webhooks.expunge import Expunge
 from rowcast.webhooks.incoming_table import SourceTable
+from rowcast.webhooks.recovery import Recovery
 from rowcast.webhooks.sealing import KeyRing
 from rowcast.webhooks.secrets_table import SecretTable
 from rowcast.webhooks.sweep import Step, Sweep
@@ -94,6 +96,7 @@ class App:
     relay: Relay | None
     archive: Archive | None
     sweep: Sweep | None
+    recovery: Recovery | None
     messages: MessageFeed | None
     message_partitions: MessagePartitions | None
     runner: Runner | None
@@ -178,6 +181,7 @@ class _Build:
             relay=self._relay(router, feed) if feed else None,
             archive=self._archive() if feed else None,
             sweep=self._sweep(sources, secrets) if feed else None,
+            recovery=recovery(ground) if "delivery" in roles else None,
             messages=self._messages(feed) if feed else None,
             message_partitions=self._message_partitions() if feed else None,
             runner=self._runner(sinks, ledger, limits) if "delivery" in roles else None,
@@ -269,6 +273,7 @@ class _Build:
             "messages": expunge.sweep,
             "answers": partial(drop_old_answers, self.database),
             "portal_links": partial(drop_old_links, self.database),
+            "tasks": partial(drop_old_tasks, self.database),
         }
         return Sweep(steps, noise=self.noise)
 

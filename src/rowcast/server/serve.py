@@ -11,9 +11,9 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from litestar import Router as Routes
 
@@ -35,6 +35,14 @@ from rowcast.server.web import HttpProtocols, listening
 Duty = Callable[[], Awaitable[None]]
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _DUTY_PAUSE_S = 5.0
+
+
+class Runs(Protocol):
+    """A part that works until it is cancelled or told to stop."""
+
+    async def run(self) -> None:
+        """Work."""
+        ...
 
 
 class Server:
@@ -113,25 +121,25 @@ class Server:
     def _start(self, group: asyncio.TaskGroup, duties: Sequence[Duty]) -> list[asyncio.Task[None]]:
         """Start what `_end` stops; the runner is not among the tasks, it ends by its own `stop`."""
         tasks = [group.create_task(_kept_up(duty), name=f"duty:{number}") for number, duty in enumerate(duties)]
-        if self._app.relay is not None:
-            tasks.append(group.create_task(self._app.relay.run(), name="relay"))
-        if self._app.activity is not None:
-            tasks.append(group.create_task(self._app.activity.run(), name="activity"))
-        if self._app.channel_log is not None:
-            tasks.append(group.create_task(self._app.channel_log.run(), name="channel_log"))
-        if self._app.archive is not None:
-            tasks.append(group.create_task(self._app.archive.run(), name="archive"))
-        if self._app.sweep is not None:
-            tasks.append(group.create_task(self._app.sweep.run(), name="sweep"))
-        if self._app.messages is not None:
-            tasks.append(group.create_task(self._app.messages.run(), name="messages"))
-        if self._app.message_partitions is not None:
-            tasks.append(group.create_task(self._app.message_partitions.run(), name="message_partitions"))
+        tasks += [group.create_task(part.run(), name=name) for name, part in self._parts().items() if part is not None]
         if self._app.runner is not None:
             unsubscribe = self._app.bus.subscribe(DELIVERY_DUE, lambda _: self._nudge())
             runner = group.create_task(self._app.runner.run(), name="runner")
             runner.add_done_callback(lambda _: unsubscribe())
         return tasks
+
+    def _parts(self) -> Mapping[str, Runs | None]:
+        app = self._app
+        return {
+            "relay": app.relay,
+            "activity": app.activity,
+            "channel_log": app.channel_log,
+            "archive": app.archive,
+            "sweep": app.sweep,
+            "recovery": app.recovery,
+            "messages": app.messages,
+            "message_partitions": app.message_partitions,
+        }
 
     def _nudge(self) -> None:
         if self._app.runner is not None:

@@ -16,9 +16,13 @@ from rowcast.store.pool import Database
 from rowcast.webhooks.aftermath import Aftermath
 from rowcast.webhooks.endpoint_health import EndpointHealth
 from rowcast.webhooks.endpoint_limits import EndpointLimits
+from rowcast.webhooks.fan_out import FanOut
 from rowcast.webhooks.host_breakers import HostBreakers
+from rowcast.webhooks.message_reader import MessageReader
 from rowcast.webhooks.operational import OperationalEvents
 from rowcast.webhooks.poster import Poster
+from rowcast.webhooks.reader import EndpointReader
+from rowcast.webhooks.recovery import Recovery, RecoveryLimits
 from rowcast.webhooks.retry_rules import STANDARD_WAITS_S, RetryRule, RetryRules
 from rowcast.webhooks.sealing import KeyRing
 from rowcast.webhooks.sink import WebhookSink
@@ -67,17 +71,24 @@ def webhook_sink(ground: Ground, *, table: EndpointTable, client: EgressClient, 
         clock=ground.clock,
         health=EndpointHealth(database=ground.database),
         limits=limits,
-        operational=OperationalEvents(database=ground.database, tenant_id=asked.operational_tenant),
+        operational=_operational(ground),
         give_up_days=asked.give_up_days,
     )
+    messages = MessageReader(database=ground.database, clock=ground.clock)
     return WebhookSink(
-        table=table,
-        poster=Poster(client=client, clock=ground.clock, ring=ground.ring, policy=ground.policy),
+        fan_out=FanOut(table=table, messages=messages, clock=ground.clock),
+        reader=EndpointReader(table=table),
+        poster=Poster(client=client, clock=ground.clock, ring=ground.ring, policy=ground.policy, messages=messages),
         aftermath=aftermath,
         hosts=HostBreakers(clock=ground.clock, noise=ground.noise),
         rules=retry_rules(asked.retry_waits_s or STANDARD_WAITS_S, asked.retry),
-        clock=ground.clock,
     )
+
+
+def recovery(ground: Ground) -> Recovery:
+    """Give what does the long tasks of the API."""
+    limits = RecoveryLimits(known_days=ground.settings.retention.deliveries_days)
+    return Recovery(database=ground.database, operational=_operational(ground), noise=ground.noise, limits=limits)
 
 
 def retry_rules(waits_s: tuple[float, ...], tables: tuple[Mapping[str, Any], ...]) -> RetryRules:
@@ -90,3 +101,7 @@ def retry_rules(waits_s: tuple[float, ...], tables: tuple[Mapping[str, Any], ...
         return RetryRules(waits_s=waits_s, rules=msgspec.convert(tables, tuple[RetryRule, ...]))
     except (InvalidInputError, msgspec.ValidationError) as error:
         raise ConfigError(f"A [[webhooks.retry]] table cannot be used: {error}", code="config.retry") from error
+
+
+def _operational(ground: Ground) -> OperationalEvents:
+    return OperationalEvents(database=ground.database, tenant_id=ground.settings.webhooks.operational_tenant)

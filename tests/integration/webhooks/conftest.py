@@ -9,9 +9,19 @@ from rowcast.core.clock import SystemClock
 from rowcast.egress.client import open_client
 from rowcast.egress.guard import Policy
 from rowcast.egress.reply import EgressSettings
-from rowcast.store.pool import Database
+from rowcast.store.pool import Database, open_database
 from tests.integration.egress.receivers import answer, receiving
 from tests.integration.webhooks.engine import Engine, Receiver
+from tests.integration.webhooks.ledger_rows import LedgerRows
+
+
+@pytest_asyncio.fixture
+async def rows(emptied_dsn: str) -> AsyncIterator[LedgerRows]:
+    """The module's database, emptied, and short ways to fill it."""
+    async with open_database(emptied_dsn) as database:
+        made = LedgerRows(database)
+        await made.fetch("truncate rowcast.message, rowcast.background_task, rowcast.endpoint cascade")
+        yield made
 
 
 @pytest_asyncio.fixture

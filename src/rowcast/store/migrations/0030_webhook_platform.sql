@@ -86,16 +86,34 @@ alter table rowcast.endpoint drop column secret;
 -- What one attempt was and got, for a person to look at: URL, headers, answer, and the split of its time.
 alter table rowcast.attempt add detail json;
 
--- How far a long task of the API has come: recover, bulk replay.
+-- How far a long task of the API has come: recover, replay what is missing, bulk replay. `position` is the last row that it has looked at.
 create table rowcast.background_task (
-    id text primary key,
+    id text collate "C" primary key,
     tenant_id text not null check (tenant_id <> ''),
+    endpoint_id text not null,
     task text not null,
-    status text not null check (status in ('running', 'finished', 'failed')),
+    status text not null default 'running' check (status in ('running', 'finished', 'failed')),
     arguments json not null default '{}',
-    result json not null default '{}',
+    position bigint not null default 0,
+    replayed bigint not null default 0,
+    failures integer not null default 0,
+    reason text not null default '',
     created_at timestamptz not null default clock_timestamp(),
     changed_at timestamptz not null default clock_timestamp()
+);
+
+create index background_task_running on rowcast.background_task (changed_at) where status = 'running';
+create index background_task_of on rowcast.background_task (tenant_id, id);
+
+-- How far the consumers of an endpoint have come that is polled, in numbers of events: `position` is theirs, up to `given` they were given.
+create table rowcast.poll_consumer (
+    tenant_id text not null check (tenant_id <> ''),
+    endpoint_id text not null references rowcast.endpoint (id) on delete cascade,
+    name text not null,
+    position bigint not null,
+    given bigint not null,
+    changed_at timestamptz not null default clock_timestamp(),
+    primary key (endpoint_id, name)
 );
 
 -- Answers to requests with an idempotency key: the same key and request again get the same answer.
@@ -167,6 +185,10 @@ alter table rowcast.background_task enable row level security;
 alter table rowcast.background_task force row level security;
 create policy engine on rowcast.background_task to current_user using (true) with check (true);
 create policy tenant on rowcast.background_task for select using (tenant_id = rowcast.current_tenant());
+alter table rowcast.poll_consumer enable row level security;
+alter table rowcast.poll_consumer force row level security;
+create policy engine on rowcast.poll_consumer to current_user using (true) with check (true);
+create policy tenant on rowcast.poll_consumer for select using (tenant_id = rowcast.current_tenant());
 alter table rowcast.portal_link enable row level security;
 alter table rowcast.portal_link force row level security;
 create policy engine on rowcast.portal_link to current_user using (true) with check (true);
