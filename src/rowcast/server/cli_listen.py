@@ -21,6 +21,7 @@ from rowcast.server.output import cell
 from rowcast.server.webhook_desk import WebhookDesk, webhook_desk
 from rowcast.server.wire import shown
 from rowcast.webhooks.endpoint import SigningEndpoint
+from rowcast.webhooks.message_reader import MessageReader
 from rowcast.webhooks.poster import Poster
 from rowcast.webhooks.signature import checked_secret, new_secret, verification_key
 
@@ -88,7 +89,8 @@ async def _forwarder(place: Place, wanted: Wanted) -> AsyncIterator[Forwarder]:
             tail = Tail(database=desk.database, tenant_id=wanted.tenant_id)
             await tail.begin()
             _say_begun(place, wanted, endpoint)
-            poster = Poster(client=client, clock=desk.clock, ring=desk.ring, policy=policy)
+            messages = MessageReader(database=desk.database, clock=desk.clock)
+            poster = Poster(client=client, clock=desk.clock, ring=desk.ring, policy=policy, messages=messages)
             yield Forwarder(
                 tail=tail,
                 poster=poster,

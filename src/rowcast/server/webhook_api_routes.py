@@ -14,11 +14,14 @@ from rowcast.server.webhook_api_endpoints import endpoint_routes
 from rowcast.server.webhook_api_endpoints_frame import EndpointApi
 from rowcast.server.webhook_api_endpoints_private import endpoint_private_routes
 from rowcast.server.webhook_api_event_types import event_type_routes
+from rowcast.server.webhook_api_messages import MessageRoutes, message_routes
 from rowcast.server.webhook_api_portal import hosted_routes, portal_routes
 from rowcast.webhooks.application_table import ApplicationTable
 from rowcast.webhooks.endpoint_privates import EndpointPrivates
 from rowcast.webhooks.event_type import declared_types
 from rowcast.webhooks.event_type_table import EventTypeTable
+from rowcast.webhooks.message_table import MessageTable
+from rowcast.webhooks.payload_check import PayloadCheck
 
 
 def webhook_api_routes(app: App, *, find_key: KeyFinder) -> Sequence[Router]:
@@ -31,12 +34,15 @@ def webhook_api_routes(app: App, *, find_key: KeyFinder) -> Sequence[Router]:
     )
     privates = EndpointPrivates(ring=app.ring, policy=egress_policy(app.settings))
     endpoints = EndpointApi(api=api, table=app.endpoints, privates=privates)
-    declared = declared_types(app.catalogue, at=app.clock.now())
+    types = EventTypeTable(declared=declared_types(app.catalogue, at=app.clock.now()))
+    check = PayloadCheck(types=types, declared=app.catalogue)
+    messages = MessageRoutes(api, table=MessageTable(), check=check, clock=app.clock)
     return (
         application_routes(api),
         endpoint_routes(endpoints),
         endpoint_private_routes(endpoints),
-        event_type_routes(api, EventTypeTable(declared=declared)),
+        event_type_routes(api, types),
+        message_routes(messages),
         portal_routes(api),
         hosted_routes(api),
     )

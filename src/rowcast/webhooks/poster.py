@@ -1,5 +1,7 @@
 """One post to one endpoint: signed, with the tenant's own headers, and known to its receiver as it asks."""
 
+from datetime import datetime
+
 import msgspec
 
 from rowcast.core.clock import Clock
@@ -13,7 +15,7 @@ from rowcast.egress.terms import NO_TERMS, Terms
 from rowcast.webhooks.authentication import Authentication, Basic, ClientCertificate, OAuth2, basic_value
 from rowcast.webhooks.endpoint import SigningEndpoint
 from rowcast.webhooks.ids import message_id
-from rowcast.webhooks.message import message_body
+from rowcast.webhooks.message_reader import Body, MessageReader
 from rowcast.webhooks.sealing import KeyRing, seal_context
 from rowcast.webhooks.signature import signed_headers
 from rowcast.webhooks.token_source import TokenSource
@@ -24,23 +26,27 @@ _UNAUTHORIZED = 401
 
 
 class Posted(msgspec.Struct, frozen=True):
-    """What was sent and what came back. Of `hidden` headers nobody sees the values."""
+    """What was sent, and what came back and when. Of `hidden` headers nobody sees the values."""
 
     url: str
     sent: dict[str, str]
     hidden: dict[str, str]
     answer: Answer
+    at: datetime
 
 
 class Poster:
     """Posts. What an endpoint keeps sealed is opened for each post, and forgotten after it."""
 
-    __slots__ = ("_client", "_clock", "_policy", "_ring", "_tokens")
+    __slots__ = ("_client", "_clock", "_messages", "_policy", "_ring", "_tokens")
 
-    def __init__(self, *, client: EgressClient, clock: Clock, ring: KeyRing, policy: Policy) -> None:
+    def __init__(
+        self, *, client: EgressClient, clock: Clock, ring: KeyRing, policy: Policy, messages: MessageReader
+    ) -> None:
         """Post through `client`; `policy` says which closed networks a tenant may reach."""
         self._client = client
         self._clock = clock
+        self._messages = messages
         self._ring = ring
         self._policy = policy
         self._tokens = TokenSource(client=client, clock=clock)
@@ -53,19 +59,28 @@ class Poster:
             # An operator's mistake, not the endpoint's: it is tried again when the key may be back.
             return Retry("secret_unopened", excerpt=error.code)
         try:
-            body = _body(endpoint, event)
+            body = await self._body(endpoint, event)
         except TransformError as error:
             # The same message and the same template will not fit better later.
             return Rejected("transform_failed", excerpt=str(error))
+        if body is None:
+            return Rejected("expunged", is_cancelled=True)
         terms = self._terms(tenant_id, authentication)
         hidden = await self._hidden(tenant_id, own, authentication, terms)
         if isinstance(hidden, Retry):
             return hidden
-        sent = {"content-type": "application/json", **self._signed(endpoint, event, body)}
-        answer = await self._client.post(endpoint.url, body, headers={**sent, **hidden}, terms=terms)
+        sent = {"content-type": body.content_type, **self._signed(endpoint, event, body.content)}
+        answer = await self._client.post(endpoint.url, body.content, headers={**sent, **hidden}, terms=terms)
         if isinstance(authentication, OAuth2) and answer.status == _UNAUTHORIZED:
             self._tokens.forget(tenant_id, authentication, hidden["authorization"].removeprefix("Bearer "))
-        return Posted(endpoint.url, sent, hidden, answer)
+        return Posted(endpoint.url, sent, hidden, answer, self._clock.now())
+
+    async def _body(self, endpoint: SigningEndpoint, event: Envelope) -> Body | None:
+        """Give what is posted; what has no JSON of ours in it is never transformed."""
+        body = await self._messages.body(event)
+        if body is None or body.is_raw or endpoint.transformation is None:
+            return body
+        return Body(transformed_body(event, msgspec.json.decode(endpoint.transformation, type=Transformation)))
 
     def _signed(self, endpoint: SigningEndpoint, event: Envelope, body: bytes) -> dict[str, str]:
         timestamp_s = int(self._clock.now().timestamp())
@@ -101,12 +116,6 @@ class Poster:
                     return Retry("token_failed", excerpt=f"The token URL gave no token: {token.problem}.")
                 return _with_authorization(own, f"Bearer {token.value}")
         return own
-
-
-def _body(endpoint: SigningEndpoint, event: Envelope) -> bytes:
-    if endpoint.transformation is None:
-        return message_body(event)
-    return transformed_body(event, msgspec.json.decode(endpoint.transformation, type=Transformation))
 
 
 def _with_authorization(own: dict[str, str], value: str) -> dict[str, str]:

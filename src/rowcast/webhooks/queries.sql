@@ -508,6 +508,19 @@ union all
    and (:after::uuid is null
         or e.seq < (select a.seq from rowcast.event a where a.id = :after::uuid and a.tenant_id = :tenant_id))
    and (:event_types::text[] is null or e.event_type = any(:event_types::text[]))
+-- name: message_terms
+-- What was said of some events whom they are for and when, and which of these events are not seen yet. The events are asked for one
+-- by one, so that no plan ever reads all of them.
+select asked.id, m.channels, m.deliver_at,
+       m.event_id is not null or coalesce((select true from rowcast.event e where e.id = asked.id), false) as is_seen
+from unnest(:event_ids::uuid[]) as asked (id) left join rowcast.message m on m.event_id = asked.id
+where m.channels is not null or m.deliver_at is not null
+   or m.event_id is null and (select true from rowcast.event e where e.id = asked.id) is null;
+
+-- name: raw_message
+-- What is posted in the place of an empty payload, and whether that is what was left of a message.
+select raw_payload, content_type, expunged_at is not null as is_expunged from rowcast.message where event_id = :event_id;
+
    and (:channel::text is null or :channel::text = any(m.channels)) and (:tag::text is null or :tag::text = any(m.tags))
    and (:since::timestamptz is null or e.created_at > :since) and (:until::timestamptz is null or e.created_at < :until)
  order by e.seq desc limit :most);

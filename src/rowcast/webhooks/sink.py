@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from rowcast.core.clock import Clock
-from rowcast.core.delivery import Delivery, Owed, ordered_key
+from rowcast.core.delivery import Delivery, Owed
 from rowcast.core.envelope import Envelope
 from rowcast.core.outcome import Delivered, Outcome, Postponed, Rejected, Retry
 from rowcast.core.retry import RetryPolicy
@@ -14,39 +13,36 @@ from rowcast.egress.guard import parse_url
 from rowcast.webhooks.aftermath import Aftermath
 from rowcast.webhooks.attempt_detail import attempt_detail
 from rowcast.webhooks.classify import outcome_of
-from rowcast.webhooks.endpoint import Endpoint, SigningEndpoint
+from rowcast.webhooks.endpoint import SigningEndpoint
+from rowcast.webhooks.fan_out import FanOut
 from rowcast.webhooks.host_breakers import HostBreakers
 from rowcast.webhooks.poster import Posted, Poster
 from rowcast.webhooks.reader import EndpointReader
 from rowcast.webhooks.retry_rules import RetryRules
-from rowcast.webhooks.table import EndpointTable
-
-EVERY_ENDPOINT = "*"
 
 
 class WebhookSink:
     """Posts events to endpoints. The target is an endpoint's id, or `*` for every endpoint that wants the event."""
 
-    __slots__ = ("_aftermath", "_clock", "_hosts", "_poster", "_reader", "_rules", "_table")
+    __slots__ = ("_aftermath", "_fan_out", "_hosts", "_poster", "_reader", "_rules")
 
     def __init__(
         self,
         *,
-        table: EndpointTable,
+        fan_out: FanOut,
+        reader: EndpointReader,
         poster: Poster,
         aftermath: Aftermath,
         hosts: HostBreakers,
         rules: RetryRules,
-        clock: Clock,
     ) -> None:
         """Ask for what it needs."""
-        self._table = table
+        self._fan_out = fan_out
+        self._reader = reader
         self._poster = poster
         self._aftermath = aftermath
         self._hosts = hosts
         self._rules = rules
-        self._clock = clock
-        self._reader = EndpointReader(table=table)
 
     @property
     def name(self) -> str:
@@ -59,12 +55,11 @@ class WebhookSink:
         return self._rules.default
 
     async def targets(self, owed: Sequence[tuple[Envelope, Owed]]) -> Sequence[Sequence[Owed]]:
-        """Give one thing owed for each endpoint meant, with one query for all of them.
+        """Give one thing owed for each endpoint meant.
 
         A disabled endpoint is owed its messages too: they are cancelled when due, so that a recovery finds them.
         """
-        endpoints = await self._table.for_tenants({event.tenant_id for event, _ in owed})
-        return [_expanded(event, each, endpoints.get(event.tenant_id, [])) for event, each in owed]
+        return await self._fan_out.targets(owed)
 
     async def deliver(self, delivery: Delivery) -> Outcome:
         """Post once. A redirect, any other status than 2xx, and no answer in time are failures."""
@@ -103,7 +98,7 @@ class WebhookSink:
         if not isinstance(posted, Posted):
             return posted
         self._aftermath.slow_down(delivery, posted.answer)
-        return _with_detail(outcome_of(posted.answer, now=self._clock.now()), endpoint, posted)
+        return _with_detail(outcome_of(posted.answer, now=posted.at), endpoint, posted)
 
 
 def _with_detail(outcome: Outcome, endpoint: SigningEndpoint, posted: Posted) -> Outcome:
@@ -114,20 +109,6 @@ def _with_detail(outcome: Outcome, endpoint: SigningEndpoint, posted: Posted) ->
         return msgspec.structs.replace(outcome, excerpt="")
     detail = attempt_detail(posted.url, sent=posted.sent, hidden=posted.hidden, answer=posted.answer)
     return msgspec.structs.replace(outcome, detail=detail)
-
-
-def _expanded(event: Envelope, owed: Owed, endpoints: Sequence[Endpoint]) -> list[Owed]:
-    if owed.target == EVERY_ENDPOINT:
-        meant = [endpoint for endpoint in endpoints if endpoint.wants(event.event_type)]
-        return [_owed_to(endpoint, owed) for endpoint in meant]
-    named = next((endpoint for endpoint in endpoints if endpoint.id == owed.target), None)
-    return [owed if named is None else _owed_to(named, owed)]
-
-
-def _owed_to(endpoint: Endpoint, owed: Owed) -> Owed:
-    # A key of the rule's own would part one endpoint's limits and breaker into several.
-    key = ordered_key(endpoint.id) if endpoint.is_ordered else endpoint.id
-    return msgspec.structs.replace(owed, target=endpoint.id, key=key)
 
 
 _CONTRACT: type[Sink] = WebhookSink

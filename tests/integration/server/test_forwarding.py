@@ -18,6 +18,7 @@ from rowcast.store.pool import Database
 from rowcast.testing.fake_clock import FakeClock
 from rowcast.testing.webhook_catcher import WebhookCatcher
 from rowcast.webhooks.endpoint import SigningEndpoint
+from rowcast.webhooks.message_reader import MessageReader
 from rowcast.webhooks.poster import Poster
 from rowcast.webhooks.sealing import KeyRing
 from tests.integration.outbox.events import emit, session
@@ -32,9 +33,10 @@ async def forwarding(database: Database, url: str, lost: list[StoreError] | None
     tail = Tail(database=database, tenant_id="acme")
     await tail.begin()
     async with open_client(clock=clock, policy=policy, resolver=local_resolver(clock)) as client:
+        messages = MessageReader(database=database, clock=clock)
         forwarder = Forwarder(
             tail=tail,
-            poster=Poster(client=client, clock=clock, ring=KeyRing([], noise=bytes), policy=policy),
+            poster=Poster(client=client, clock=clock, ring=KeyRing([], noise=bytes), policy=policy, messages=messages),
             endpoint=SigningEndpoint("listen", url, (SECRET,), False),
             tenant_id="acme",
             is_wanted=lambda event: event.event_type.startswith("orders."),

@@ -19,16 +19,19 @@ from rowcast.store.pool import Database
 from rowcast.store.sql import parse_query
 from rowcast.webhooks.aftermath import Aftermath
 from rowcast.webhooks.authentication import Authentication, authentication_bytes
+from rowcast.webhooks.endpoint_draft import EndpointDraft
 from rowcast.webhooks.endpoint_health import EndpointHealth
 from rowcast.webhooks.endpoint_limits import EndpointLimits
+from rowcast.webhooks.fan_out import FanOut
 from rowcast.webhooks.host_breakers import HostBreakers
+from rowcast.webhooks.message_reader import MessageReader
 from rowcast.webhooks.operational import OperationalEvents
 from rowcast.webhooks.poster import Poster
+from rowcast.webhooks.reader import EndpointReader
 from rowcast.webhooks.retry_rules import STANDARD_WAITS_S, RetryRules
 from rowcast.webhooks.sealing import KeyRing, SealKey, seal_context
 from rowcast.webhooks.secrets_table import SecretTable
 from rowcast.webhooks.sink import WebhookSink
-from rowcast.webhooks.endpoint_draft import EndpointDraft
 from rowcast.webhooks.table import EndpointTable
 from tests.integration.egress.receivers import read_request
 
@@ -62,9 +65,11 @@ def sink_of(
 ) -> WebhookSink:
     """Give a sink. `chosen`: `limits`, `operational_tenant`, `give_up_days`, `waits_s`, `policy`."""
     waits_s: Sequence[float] = chosen.get("waits_s", STANDARD_WAITS_S)
+    messages = MessageReader(database=database, clock=clock)
     return WebhookSink(
-        table=table,
-        poster=Poster(client=client, clock=clock, ring=ring, policy=chosen.get("policy", Policy())),
+        fan_out=FanOut(table=table, messages=messages, clock=clock),
+        reader=EndpointReader(table=table),
+        poster=Poster(client=client, clock=clock, ring=ring, policy=chosen.get("policy", Policy()), messages=messages),
         aftermath=Aftermath(
             clock=clock,
             health=EndpointHealth(database=database),
@@ -74,7 +79,6 @@ def sink_of(
         ),
         hosts=HostBreakers(clock=clock, noise=lambda: 0.5),
         rules=RetryRules(waits_s=waits_s),
-        clock=clock,
     )
 
 
