@@ -6,21 +6,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any
 
-import msgspec
 from litestar import Litestar, Request, Response
 from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import Parameter
 from litestar.router import Router
 
 from rowcast.core.errors import AuthenticationError, InvalidInputError, LimitExceededError, RowcastError
 from rowcast.core.telemetry import tell
 from rowcast.server.keys import ApiKey, require_scope
+from rowcast.server.openapi import DocumentPlugin
 from rowcast.server.webhook_api_errors import failed, is_webhook_api, refused, refused_by_library
-from rowcast.server.wire import GREATEST_ID, camel
+from rowcast.server.wire import GREATEST_ID, Problem, camel
 
 REQUEST_LIMIT_BYTES = 256 * 1024
 _DOCS = "urn:rowcast:error:"
@@ -36,16 +35,6 @@ KeyFinder = Callable[[str], Awaitable[ApiKey]]
 TenantQuery = Annotated[str | None, Parameter(query="tenantId")]
 Limit = Annotated[int, Parameter(ge=1, le=500)]
 IdCursor = Annotated[int | None, Parameter(query="cursor", ge=1, le=GREATEST_ID)]
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """An error as RFC 9457 says, with our stable `code`."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
 
 
 def problem_of(error: RowcastError) -> Problem:
@@ -105,9 +94,7 @@ def create_application(routes: Sequence[Router]) -> Litestar:
             RecursionError: _on_depth,
             Exception: _on_crash,
         },
-        openapi_config=OpenAPIConfig(
-            title="rowcast", version="1", path="/api", render_plugins=[JsonRenderPlugin(path="/openapi.json")]
-        ),
+        openapi_config=OpenAPIConfig(title="rowcast", version="1", path="/api", render_plugins=[DocumentPlugin()]),
         request_max_body_size=REQUEST_LIMIT_BYTES,
         logging_config=None,
         debug=False,

@@ -15,6 +15,7 @@ from rowcast.realtime.messages import Broadcast, Form, TopicKey
 from rowcast.realtime.tenancy import Visit
 from rowcast.realtime.tenant_topics import private_key
 from rowcast.server.broadcast_requests import Faults, Message, read_batch, read_single, single_target
+from rowcast.server.described import Described
 from rowcast.server.rolling_rate import Rate, RollingRates
 from rowcast.server.visits import visit_of
 
@@ -24,6 +25,10 @@ _MEDIA_TYPES = ("application/json", "application/octet-stream")
 _UNSUPPORTED = "Unsupported Media Type. Use application/json or application/octet-stream"
 _TOO_MANY = "You have exceeded your rate limit"
 _BATCH_TOO_BIG = "Too many messages to broadcast, please reduce the batch size"
+_SAID = dict[str, Any]
+_REFUSALS = dict.fromkeys((400, 401, 403, 404, 413, 415, 422, 429, 500, 503), _SAID)
+_BATCH = Described(_SAID, {202: None, **_REFUSALS}, is_whole=True, bearer="user")
+_SINGLE = Described(Any, {202: None, **_REFUSALS}, is_whole=True, bearer="user", taken_as=_MEDIA_TYPES)
 
 MayBroadcast = Callable[[Claims, TopicKey], Awaitable[bool]]
 """Tells whether claims may broadcast on a private topic; default: denied."""
@@ -128,12 +133,12 @@ class BroadcastDesk:
 def broadcast_routes(desk: BroadcastDesk) -> Router:
     """Give the routes that take broadcasts, under both families of paths."""
 
-    @post("/broadcast", status_code=202, request_max_body_size=BODY_LIMIT_BYTES)
+    @post("/broadcast", status_code=202, request_max_body_size=BODY_LIMIT_BYTES, described=_BATCH)
     async def broadcast(request: Request[Any, Any, Any]) -> Response[Any]:
         """Take a batch of messages."""
         return await _take_batch(desk, request)
 
-    @post("/broadcast/{rest:path}", status_code=202, request_max_body_size=BODY_LIMIT_BYTES)
+    @post("/broadcast/{rest:path}", status_code=202, request_max_body_size=BODY_LIMIT_BYTES, described=_SINGLE)
     async def broadcast_one(request: Request[Any, Any, Any]) -> Response[Any]:
         """Take one message; topic and event stand in the path."""
         return await _take_one(desk, request)

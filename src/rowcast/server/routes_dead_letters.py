@@ -7,7 +7,8 @@ import msgspec
 from litestar import Request, Router, get, post
 
 from rowcast.core.errors import InvalidInputError
-from rowcast.delivery.dead_letter import DeadFilter, DeadLetters, Leg
+from rowcast.delivery.dead_letter import DeadFilter, DeadGroup, DeadLetters, Leg
+from rowcast.server.described import Described, listed_type, shown_type
 from rowcast.server.http import KeyFinder, Limit, TenantQuery, needs
 from rowcast.server.keys import tenant_for
 from rowcast.server.wire import RowId, shown_all
@@ -38,7 +39,7 @@ def dead_letter_routes(*, dead_letters: DeadLetters, find_key: KeyFinder) -> Rou
     """Give the routes under /api/v1 that list dead letters and replay."""
     may_read, may_replay = [needs("deliveries:read", find_key)], [needs("deliveries:replay", find_key)]
 
-    @get("/dead-letters", guards=may_read)
+    @get("/dead-letters", guards=may_read, described=Described(gives=listed_type(shown_type(DeadGroup))))
     async def list_dead_letters(
         request: Request[Any, Any, Any], tenant_id: TenantQuery = None, limit: Limit = 100
     ) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def dead_letter_routes(*, dead_letters: DeadLetters, find_key: KeyFinder) -> Rou
     @post("/events/{event_id:uuid}/replay", guards=may_replay, status_code=202)
     async def replay_event(
         request: Request[Any, Any, Any], event_id: uuid.UUID, data: ReplayEventRequest
-    ) -> dict[str, Any]:
+    ) -> dict[str, list[int]]:
         """Deliver an event again, on all its legs or on some."""
         tenant = tenant_for(request.state["key"], data.tenant_id)
         leg = Leg(sink=data.sink, target=data.target, rule=data.rule)

@@ -6,17 +6,21 @@ from typing import Annotated, Any
 from litestar import Request, Router, get
 from litestar.params import Parameter
 
-from rowcast.delivery.history import DeliveryFilter, History
+from rowcast.delivery.history import AttemptRecord, DeliveryFilter, DeliveryRecord, History
+from rowcast.server.described import Described, listed_type, several, shown_type
 from rowcast.server.http import IdCursor, KeyFinder, Limit, TenantQuery, needs
 from rowcast.server.keys import tenant_for
 from rowcast.server.wire import GREATEST_ID, DeliveryStatus, shown, shown_all
+
+_DELIVERY = shown_type(DeliveryRecord)
+_WITH_ATTEMPTS = shown_type(DeliveryRecord, attempts=several(shown_type(AttemptRecord)))
 
 
 def delivery_routes(*, history: History, find_key: KeyFinder) -> Router:
     """Give the routes under /api/v1/deliveries."""
     may_read = [needs("deliveries:read", find_key)]
 
-    @get("/", guards=may_read)
+    @get("/", guards=may_read, described=Described(gives=listed_type(_DELIVERY, cursor=int | None)))
     async def list_deliveries(
         request: Request[Any, Any, Any],
         tenant_id: TenantQuery = None,
@@ -32,7 +36,7 @@ def delivery_routes(*, history: History, find_key: KeyFinder) -> Router:
         page = await history.page(chosen, tenant_id=tenant, cursor=cursor, limit=limit)
         return {"data": shown_all(page.deliveries), "cursor": page.cursor}
 
-    @get("/{delivery_id:int}", guards=may_read)
+    @get("/{delivery_id:int}", guards=may_read, described=Described(gives=_WITH_ATTEMPTS))
     async def read_delivery(request: Request[Any, Any, Any], delivery_id: int) -> dict[str, Any]:
         """Give one delivery with its attempts."""
         tenant = tenant_for(request.state["key"], None)

@@ -12,6 +12,7 @@ from rowcast.core.errors import NotFoundError
 from rowcast.outbox.emit import emit
 from rowcast.outbox.table import EventFilter, EventTable, Status, StoredEvent
 from rowcast.server.app import App
+from rowcast.server.described import Described, listed_type
 from rowcast.server.http import KeyFinder, Limit, TenantQuery, needs
 from rowcast.server.keys import named_tenant, tenant_for
 
@@ -32,7 +33,7 @@ def event_routes(*, app: App, table: EventTable, find_key: KeyFinder) -> Router:
     """Give the routes under /api/v1 that emit and look."""
     may_read, may_write = [needs("events:read", find_key)], [needs("events:write", find_key)]
 
-    @post("/events", guards=may_write, status_code=202)
+    @post("/events", guards=may_write, status_code=202, described=Described(refuses=(409,)))
     async def emit_event(request: Request[Any, Any, Any], data: EmitRequest) -> dict[str, uuid.UUID]:
         """Emit one event, checked against its declared type."""
         tenant = named_tenant(request.state["key"], data.tenant_id)
@@ -42,7 +43,7 @@ def event_routes(*, app: App, table: EventTable, find_key: KeyFinder) -> Router:
             )
         return {"id": made}
 
-    @get("/events", guards=may_read)
+    @get("/events", guards=may_read, described=Described(gives=listed_type(StoredEvent, cursor=str | None)))
     async def list_events(
         request: Request[Any, Any, Any],
         tenant_id: TenantQuery = None,

@@ -6,6 +6,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.exceptions import HTTPException
 
 from rowcast.core.telemetry import tell
+from rowcast.server.described import Described
 from rowcast.webhooks.incoming import IncomingRequest
 from rowcast.webhooks.incoming_desk import IncomingDesk
 from rowcast.webhooks.incoming_schemes import Thanks
@@ -13,15 +14,21 @@ from rowcast.webhooks.incoming_schemes import Thanks
 BODY_LIMIT_BYTES = 1024 * 1024
 
 
+_GIVEN_AS = ("text/plain", "text/xml", "application/json")
+
+
 def incoming_routes(desk: IncomingDesk) -> Router:
     """Give the routes under /in."""
 
-    @post("/{source_id:str}", status_code=200, request_max_body_size=BODY_LIMIT_BYTES)
+    @post(
+        "/{source_id:str}", status_code=200, request_max_body_size=BODY_LIMIT_BYTES,
+        described=Described(Any, refuses=(401,), given_as=_GIVEN_AS),
+    )  # fmt: skip
     async def take_webhook(request: Request[Any, Any, Any], source_id: str) -> Response[bytes]:
         """Take what a sender tells, once its signature has been verified."""
         return _answer(await desk.take(source_id, await _read(request, f"/in/{source_id}")))
 
-    @get("/{source_id:str}")
+    @get("/{source_id:str}", described=Described(given_as=_GIVEN_AS))
     async def look_at_webhook(source_id: str) -> Response[bytes]:
         """Answer a sender that looks whether its URL is there."""
         return _answer(await desk.look(source_id))

@@ -7,13 +7,14 @@ from litestar import Request, Router, post
 from rowcast.core.errors import ConflictError, PermissionDeniedError
 from rowcast.outbox.drain import Drained
 from rowcast.outbox.relay import Relay
+from rowcast.server.described import Described
 from rowcast.server.http import KeyFinder, needs
 
 
 def outbox_routes(*, relay: Relay | None, find_key: KeyFinder) -> Router:
     """Give the routes under /api/v1/outbox."""
 
-    @post("/publish", guards=[needs("outbox:publish", find_key)], status_code=200)
+    @post("/publish", guards=[needs("outbox:publish", find_key)], status_code=200, described=Described(refuses=(409,)))
     async def publish(request: Request[Any, Any, Any]) -> Drained:
         """Publish what is pending now and say what came of it; it counts every tenant's events."""
         if request.state["key"].tenant_id is not None:

@@ -1,7 +1,7 @@
 """HTTP: what a user's browser asks of realtime beside its socket. The caller is always the user of a verified token."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,8 +11,9 @@ from rowcast.core.clock import Clock
 from rowcast.core.errors import InvalidInputError, PermissionDeniedError, RowcastError
 from rowcast.realtime.authorize import Authorizer, Claims
 from rowcast.realtime.subscriptions import DeclaredChannel, SubscribeRequest, claims_of, grants_for, user_of
-from rowcast.realtime.subscriptions_table import OwnStatus, Statistics, SubscriptionTable, User
+from rowcast.realtime.subscriptions_table import Granted, OwnStatus, Statistics, SubscriptionTable, User
 from rowcast.server.any_page import allow_any_page
+from rowcast.server.described import Described
 from rowcast.server.http import KeyFinder, TenantQuery, bearer, needs
 from rowcast.server.keys import named_tenant
 from rowcast.server.visits import admitted
@@ -25,6 +26,20 @@ class UnsubscribeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
     channel_ids: tuple[uuid.UUID, ...] = ()
     all: bool = False
+
+
+class Subscribed(msgspec.Struct, frozen=True):
+    """What a user may join from now on."""
+
+    success: bool
+    subscriptions: Sequence[Granted]
+
+
+class Unsubscribed(msgspec.Struct, frozen=True):
+    """How many channels a user gave back."""
+
+    success: bool
+    unsubscribed: int
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -56,8 +71,8 @@ def realtime_routes(
 ) -> Router:
     """Give the routes under /api/realtime, for browsers with their users' tokens."""
 
-    @post("/subscribe", status_code=200)
-    async def subscribe(request: Request[Any, Any, Any], data: SubscribeRequest) -> dict[str, Any]:
+    @post("/subscribe", status_code=200, described=Described(refuses=(404, 429), bearer="user"))
+    async def subscribe(request: Request[Any, Any, Any], data: SubscribeRequest) -> Subscribed:
         """Record what a user may join: per channel its id, the topic and the filter that the server derived."""
         caller = find_caller(request, authorizer=authorizer, clock=clock)
         try:
@@ -67,18 +82,18 @@ def realtime_routes(
                 await table.refuse(caller.user, data.channels, code=error.code)
             raise
         granted = await table.grant(caller.user, grants, connection_id=data.connection_id)
-        return {"success": True, "subscriptions": granted}
+        return Subscribed(True, granted)
 
-    @post("/unsubscribe", status_code=200)
-    async def unsubscribe(request: Request[Any, Any, Any], data: UnsubscribeRequest) -> dict[str, Any]:
+    @post("/unsubscribe", status_code=200, described=Described(bearer="user"))
+    async def unsubscribe(request: Request[Any, Any, Any], data: UnsubscribeRequest) -> Unsubscribed:
         """End channels of the caller's own."""
         caller = find_caller(request, authorizer=authorizer, clock=clock)
         if bool(data.channel_ids) is data.all or len(data.channel_ids) > 100:
             raise InvalidInputError("Name 1 to 100 channelIds, or say all: true.", code="input.channel")
         ended = await table.give_back(caller.user, data.channel_ids, is_all=data.all)
-        return {"success": True, "unsubscribed": ended}
+        return Unsubscribed(True, ended)
 
-    @get("/status")
+    @get("/status", described=Described(bearer="user"))
     async def status(request: Request[Any, Any, Any]) -> OwnStatus:
         """Give what is measured of the caller: sockets and channels now, messages of the last 24 hours."""
         return await table.status(find_caller(request, authorizer=authorizer, clock=clock).user)

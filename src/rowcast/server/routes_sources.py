@@ -7,6 +7,7 @@ from litestar import Request, Router, delete, get, post, put
 from litestar.params import Parameter
 from litestar.types import ControllerRouterHandler, Guard
 
+from rowcast.server.described import Described, listed_type, shown_type
 from rowcast.server.http import KeyFinder, TenantQuery, needs
 from rowcast.server.keys import named_tenant
 from rowcast.server.wire import shown
@@ -43,6 +44,10 @@ class RotationRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknow
     tenant_id: str | None = None
 
 
+_SHOWN = shown_type(Source, path=str)
+_MADE = shown_type(Source, path=str, secrets=tuple[str, ...])
+
+
 def source_routes(*, table: SourceTable, find_key: KeyFinder) -> Router:
     """Give the routes under /api/v1/sources."""
     reading = _reading_routes(table, [needs("sources:read", find_key)])
@@ -51,7 +56,7 @@ def source_routes(*, table: SourceTable, find_key: KeyFinder) -> Router:
 
 
 def _reading_routes(table: SourceTable, may_read: list[Guard]) -> list[ControllerRouterHandler]:
-    @get("/", guards=may_read)
+    @get("/", guards=may_read, described=Described(gives=listed_type(_SHOWN)))
     async def list_sources(
         request: Request[Any, Any, Any], tenant_id: TenantQuery = None, after: str = "", limit: Most = 50
     ) -> dict[str, Any]:
@@ -59,7 +64,7 @@ def _reading_routes(table: SourceTable, may_read: list[Guard]) -> list[Controlle
         sources = await table.page(named_tenant(request.state["key"], tenant_id), after=after, most=limit)
         return {"data": [source_shown(source) for source in sources]}
 
-    @get("/{source_id:str}", guards=may_read)
+    @get("/{source_id:str}", guards=may_read, described=Described(gives=_SHOWN))
     async def read_source(
         request: Request[Any, Any, Any], source_id: str, tenant_id: TenantQuery = None
     ) -> dict[str, Any]:
@@ -70,14 +75,14 @@ def _reading_routes(table: SourceTable, may_read: list[Guard]) -> list[Controlle
 
 
 def _writing_routes(table: SourceTable, may_write: list[Guard]) -> list[ControllerRouterHandler]:
-    @post("/", guards=may_write, status_code=201)
+    @post("/", guards=may_write, status_code=201, described=Described(gives=_MADE, refuses=(409,)))
     async def create_source(request: Request[Any, Any, Any], data: SourceRequest) -> dict[str, Any]:
         """Add a source; its secrets are in the answer."""
         draft = SourceDraft(name=data.name, scheme=data.scheme, secrets=data.secrets, options=data.options)
         source, secrets = await table.create(named_tenant(request.state["key"], data.tenant_id), draft)
         return {**source_shown(source), "secrets": secrets}
 
-    @put("/{source_id:str}", guards=may_write)
+    @put("/{source_id:str}", guards=may_write, described=Described(gives=_SHOWN))
     async def update_source(request: Request[Any, Any, Any], source_id: str, data: SourceChange) -> dict[str, Any]:
         """Replace a source's options, and whether it is disabled."""
         tenant = named_tenant(request.state["key"], data.tenant_id)
@@ -89,7 +94,7 @@ def _writing_routes(table: SourceTable, may_write: list[Guard]) -> list[Controll
         """Remove a source."""
         await table.delete(named_tenant(request.state["key"], tenant_id), source_id)
 
-    @post("/{source_id:str}/rotate", guards=may_write, status_code=200)
+    @post("/{source_id:str}/rotate", guards=may_write, status_code=200, described=Described(gives=dict[str, str]))
     async def rotate_secret(request: Request[Any, Any, Any], source_id: str, data: RotationRequest) -> dict[str, Any]:
         """Make a secret the first; it is in the answer."""
         tenant = named_tenant(request.state["key"], data.tenant_id)

@@ -19,6 +19,7 @@ from rowcast.realtime.messages import TopicKey
 from rowcast.realtime.recover import DurableLog
 from rowcast.realtime.sse import Place, Stream, StreamLimits, place_text, read_place, system_text
 from rowcast.realtime.tenant_topics import private_key
+from rowcast.server.described import Described
 from rowcast.server.visits import admitted
 
 _HEADERS = {
@@ -154,7 +155,7 @@ class StreamDesk:
 def sse_routes(desk: StreamDesk) -> Router:
     """Give `GET /api/realtime/sse`."""
 
-    @get("/api/realtime/sse")
+    @get("/api/realtime/sse", described=Described(gives=str, given_as=("text/event-stream",), bearer="user"))
     async def stream(request: Request[Any, Any, Any], topic: str, private: bool = True) -> StreamResponse:
         """Stream a topic's broadcasts; `Last-Event-ID` goes on where an earlier stream ended."""
         claims = desk.check(request)

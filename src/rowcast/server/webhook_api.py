@@ -4,14 +4,14 @@ A route that reads answers a page or a record; one that writes hands what it doe
 transaction and keeps the answer under the request's idempotency key. Every refusal is raised; `http` gives it the form
 that the SDKs read.
 
-    @get("/app/{app_id:str}/thing", guards=api.may("endpoints:read"))
+    @get("/app/{app_id:str}/thing", guards=api.may("endpoints:read"), described=Described(gives=Page[ThingOut]))
     async def list_things(request: Asked, app_id: str, limit: PageLimit = 50, iterator: Iterator = None) -> Reply:
         turn = turn_of(limit=limit, iterator=iterator, is_falling=False, prefix="thing_")
         application = await api.application(request, app_id)
         rows = await table.page(application.tenant_id, turn)
         return replied(Answer(200, page_of(rows, turn, key=thing_id, show=thing_out)))
 
-    @post("/app/{app_id:str}/thing", guards=api.may("endpoints:write"))
+    @post("/app/{app_id:str}/thing", guards=api.may("endpoints:write"), described=Described(ThingIn, ThingOut))
     async def create_thing(request: Asked, app_id: str) -> Reply:
         data = read_body(await request.body(), ThingIn)
 
@@ -20,6 +20,11 @@ that the SDKs read.
             return Answer(201, thing_out(await table.create(connection, application.tenant_id, data)))
 
         return await api.write(request, act)
+
+`described` is for the OpenAPI document, which is held against what the server answers: the body that the route reads by
+hand and what it answers (`{200: ThingOut, 201: ThingOut}` where there are several statuses). Refusals by key, path,
+query and body follow from the route's shape; others are named: `Described(ThingIn, ThingOut, (429,))`. A query that the
+route reads by hand: `Described(gives=Page[ThingOut], asks={"event_types": str})`.
 
 What `act` does, it does on `connection` and nowhere else, and it posts nothing: its transaction is open. In `ThingIn`
 (`rename="camel"`) a field of a PATCH is `int | None | UnsetType = UNSET`: absent keeps, null unsets.

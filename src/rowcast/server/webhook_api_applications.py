@@ -10,6 +10,7 @@ from litestar.params import Parameter
 from msgspec import UNSET, UnsetType
 
 from rowcast.core.errors import NotFoundError
+from rowcast.server.described import Described
 from rowcast.server.portal_links import end_keys
 from rowcast.server.webhook_api import (
     PREFIX,
@@ -25,7 +26,7 @@ from rowcast.server.webhook_api import (
 )
 from rowcast.server.webhook_api_answers import Answer
 from rowcast.server.webhook_api_body import read_body
-from rowcast.server.webhook_api_pages import page_of, turn_of
+from rowcast.server.webhook_api_pages import Page, page_of, turn_of
 from rowcast.store.pool import Connection
 from rowcast.webhooks.application import (
     Application,
@@ -121,7 +122,7 @@ def application_routes(api: WebhookApi) -> Router:
 def _looking(api: WebhookApi) -> list[HTTPRouteHandler]:
     may_read = api.may("endpoints:read")
 
-    @get("/", guards=may_read)
+    @get("/", guards=may_read, described=Described(gives=Page[ApplicationOut]))
     async def list_applications(
         request: Asked, limit: PageLimit = 50, iterator: Iterator = None, order: PageOrder = None
     ) -> Reply:
@@ -133,7 +134,7 @@ def _looking(api: WebhookApi) -> list[HTTPRouteHandler]:
         )  # fmt: skip
         return replied(Answer(200, page_of(rows, turn, key=lambda each: each.id, show=application_out)))
 
-    @get("/{app_id:str}", guards=may_read)
+    @get("/{app_id:str}", guards=may_read, described=Described(gives=ApplicationOut))
     async def read_application(request: Asked, app_id: str) -> Reply:
         """Give one application."""
         return replied(Answer(200, application_out(await api.application(request, app_id))))
@@ -144,7 +145,7 @@ def _looking(api: WebhookApi) -> list[HTTPRouteHandler]:
 def _adding(api: WebhookApi) -> list[HTTPRouteHandler]:
     may_write = api.may_for_all("applications:write")
 
-    @post("/", guards=may_write)
+    @post("/", guards=may_write, described=Described(ApplicationIn, {201: ApplicationOut, 200: ApplicationOut}))
     async def create_application(request: Asked, get_if_exists: GetIfExists = False) -> Reply:
         """Add an application; with `get_if_exists` give the one that has the uid already."""
         draft = read_body(await request.body(), ApplicationIn).draft
@@ -158,7 +159,11 @@ def _adding(api: WebhookApi) -> list[HTTPRouteHandler]:
 
         return await api.write(request, act)
 
-    @put("/{app_id:str}", guards=may_write)
+    @put(
+        "/{app_id:str}",
+        guards=may_write,
+        described=Described(ApplicationIn, {200: ApplicationOut, 201: ApplicationOut}),
+    )
     async def upsert_application(request: Asked, app_id: str) -> Reply:
         """Replace what is said about an application, or add it under the uid in the path."""
         data = read_body(await request.body(), ApplicationIn)
@@ -181,7 +186,7 @@ def _adding(api: WebhookApi) -> list[HTTPRouteHandler]:
 def _changing(api: WebhookApi) -> list[HTTPRouteHandler]:
     may_write = api.may_for_all("applications:write")
 
-    @patch("/{app_id:str}", guards=may_write)
+    @patch("/{app_id:str}", guards=may_write, described=Described(ApplicationPatch, ApplicationOut))
     async def patch_application(request: Asked, app_id: str) -> Reply:
         """Change what is given of an application."""
         change = read_body(await request.body(), ApplicationPatch).change

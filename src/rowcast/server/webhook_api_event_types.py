@@ -9,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 from msgspec import UNSET, UnsetType
 
+from rowcast.server.described import Described
 from rowcast.server.webhook_api import (
     PREFIX,
     Asked,
@@ -22,7 +23,7 @@ from rowcast.server.webhook_api import (
 )
 from rowcast.server.webhook_api_answers import Answer
 from rowcast.server.webhook_api_body import read_body
-from rowcast.server.webhook_api_pages import page_of, turn_of
+from rowcast.server.webhook_api_pages import Page, page_of, turn_of
 from rowcast.store.pool import Connection
 from rowcast.webhooks.event_type import EventTypeChange, EventTypeDraft, KnownEventType, changed_type
 from rowcast.webhooks.event_type_export import FORMATS, exported
@@ -135,7 +136,7 @@ def event_type_routes(api: WebhookApi, table: EventTypeTable) -> Router:
 def _looking(api: WebhookApi, table: EventTypeTable) -> list[HTTPRouteHandler]:
     may_read = api.may("endpoints:read")
 
-    @get("/", guards=may_read)
+    @get("/", guards=may_read, described=Described(gives=Page[EventTypeOut]))
     async def list_event_types(
         limit: PageLimit = 50,
         iterator: Iterator = None,
@@ -153,13 +154,17 @@ def _looking(api: WebhookApi, table: EventTypeTable) -> list[HTTPRouteHandler]:
         )
         return replied(Answer(200, page))
 
-    @get("/export", guards=may_read)
+    @get(
+        "/export",
+        guards=may_read,
+        described=Described(gives=dict[str, Any], given_as=tuple(dict.fromkeys(FORMATS.values()))),
+    )
     async def export_event_types(format: Format = "json-schema") -> Reply:  # noqa: A002 - the query's own word
         """Give all event types that are not archived as one document."""
         text = exported(await table.all(api.database), format)
         return Response(text, media_type=FORMATS[format])
 
-    @get("/{name:str}", guards=may_read)
+    @get("/{name:str}", guards=may_read, described=Described(gives=EventTypeOut))
     async def read_event_type(name: str) -> Reply:
         """Give one event type, archived or not."""
         return replied(Answer(200, event_type_out(await table.get(api.database, api.named(name)))))
@@ -170,7 +175,7 @@ def _looking(api: WebhookApi, table: EventTypeTable) -> list[HTTPRouteHandler]:
 def _adding(api: WebhookApi, table: EventTypeTable) -> list[HTTPRouteHandler]:
     may_write = api.may_for_all("event_types:write")
 
-    @post("/", guards=may_write)
+    @post("/", guards=may_write, described=Described(EventTypeIn, EventTypeOut))
     async def create_event_type(request: Asked) -> Reply:
         """Add an event type; one that was archived comes back."""
         data = read_body(await request.body(), EventTypeIn)
@@ -180,7 +185,7 @@ def _adding(api: WebhookApi, table: EventTypeTable) -> list[HTTPRouteHandler]:
 
         return await api.write(request, act)
 
-    @put("/{name:str}", guards=may_write)
+    @put("/{name:str}", guards=may_write, described=Described(EventTypeUpsert, {200: EventTypeOut, 201: EventTypeOut}))
     async def upsert_event_type(request: Asked, name: str) -> Reply:
         """Replace what is said about an event type, or add it."""
         draft = read_body(await request.body(), EventTypeUpsert).draft
@@ -198,7 +203,7 @@ def _adding(api: WebhookApi, table: EventTypeTable) -> list[HTTPRouteHandler]:
 def _changing(api: WebhookApi, table: EventTypeTable) -> list[HTTPRouteHandler]:
     may_write = api.may_for_all("event_types:write")
 
-    @patch("/{name:str}", guards=may_write)
+    @patch("/{name:str}", guards=may_write, described=Described(EventTypePatch, EventTypeOut))
     async def patch_event_type(request: Asked, name: str) -> Reply:
         """Change what is given of an event type."""
         change = read_body(await request.body(), EventTypePatch).change

@@ -5,7 +5,7 @@ An iterator is the id of the last row of a page; with a minus before it, it lead
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -37,10 +37,10 @@ class Turn(msgspec.Struct, frozen=True):
         return self.most + 1
 
 
-class Page(msgspec.Struct, frozen=True, rename="camel"):
+class Page(msgspec.Struct, Generic[T], frozen=True, rename="camel"):
     """One page as it is answered."""
 
-    data: Sequence[Any]
+    data: Sequence[T]
     iterator: str | None
     prev_iterator: str | None
     done: bool
@@ -62,7 +62,7 @@ def turn_of(*, limit: int, iterator: str | None, is_falling: bool, prefix: str =
     return Turn(limit, after, is_falling, iterator.startswith("-"))
 
 
-def page_of(rows: Sequence[T], turn: Turn, *, key: Callable[[T], str], show: Callable[[T], Any]) -> Page:
+def page_of(rows: Sequence[T], turn: Turn, *, key: Callable[[T], str], show: Callable[[T], Any]) -> Page[Any]:
     """Give the page of rows that were read as `turn` says; `key` gives the id of one, `show` what is answered."""
     shown = list(rows[: turn.most])
     if turn.is_back:

@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
 from rowcast.core.errors import InvalidFieldError, NotFoundError
+from rowcast.server.described import Described
 from rowcast.server.portal_links import KEY_LEAST_S, KEY_MOST_S, PortalOptions, end_key, end_keys, make_link, use_link
 from rowcast.server.webhook_api import PREFIX, Asked, EmptyReply, Reply, WebhookApi, caller, replied
 from rowcast.server.webhook_api_answers import Answer
@@ -118,7 +119,12 @@ def portal_routes(api: WebhookApi) -> Router:
 def _opening(api: WebhookApi) -> list[HTTPRouteHandler]:
     may_write = api.may_for_all("applications:write")
 
-    @post("/auth/app-portal-access/{app_id:str}", guards=may_write, status_code=200)
+    @post(
+        "/auth/app-portal-access/{app_id:str}",
+        guards=may_write,
+        status_code=200,
+        described=Described(PortalAccessIn, PortalAccessOut),
+    )
     async def create_portal_link(request: Asked, app_id: str) -> Reply:
         """Give a link that is used once, within ten minutes; `application` is added where it is none."""
         data = read_body(await request.body(), PortalAccessIn)
@@ -131,7 +137,7 @@ def _opening(api: WebhookApi) -> list[HTTPRouteHandler]:
 
         return await api.write(request, act)
 
-    @post("/auth/portal-key", status_code=200)
+    @post("/auth/portal-key", status_code=200, described=Described(PortalTokenIn, PortalKeyOut, (401, 404)))
     async def trade_portal_link(request: Asked) -> Reply:
         """Trade the token of a link for a key of its application."""
         token = read_body(await request.body(), PortalTokenIn).token
@@ -151,7 +157,7 @@ def _ending(api: WebhookApi) -> list[HTTPRouteHandler]:
         """End the key that is sent, if it came from a link."""
         await end_key(api.database, caller(request).id)
 
-    @post("/auth/app/{app_id:str}/expire-all", guards=may_write, status_code=204)
+    @post("/auth/app/{app_id:str}/expire-all", guards=may_write, status_code=204, described=Described(ExpireAllIn))
     async def expire_all(request: Asked, app_id: str) -> EmptyReply:
         """End the keys of an application that came from links, all or those of some sessions."""
         data = read_body(await request.body(), ExpireAllIn)

@@ -13,7 +13,18 @@ GREATEST_ID = 2**63 - 1
 RowId = Annotated[int, msgspec.Meta(ge=1, le=GREATEST_ID)]
 
 _WORD = re.compile(r"_([a-z0-9])")
-_JSON_FIELDS = frozenset({"payload", "result"})
+JSON_FIELDS = frozenset({"payload", "result"})
+"""Fields of records that hold JSON text."""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An error as RFC 9457 says, with our stable `code`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
 
 
 def camel(name: str) -> str:
@@ -33,6 +44,6 @@ def shown_all(records: Iterable[msgspec.Struct]) -> list[dict[str, Any]]:
 
 
 def _value(name: str, value: Any) -> Any:
-    if name in _JSON_FIELDS and isinstance(value, str):
+    if name in JSON_FIELDS and isinstance(value, str):
         return msgspec.Raw(value.encode())
     return value
