@@ -7,6 +7,7 @@ import jsonschema_rs
 
 from rowcast.core.codec import encode_json
 from rowcast.core.errors import InvalidFieldError, InvalidInputError
+from rowcast.webhooks.schema_cost import is_too_costly
 
 SCHEMA_LIMIT_BYTES = 65_536
 VERSIONS_LIMIT = 50
@@ -81,6 +82,10 @@ def _check_schema(schema: Any, place: tuple[str, ...]) -> None:
     if len(encode_json(schema)) > SCHEMA_LIMIT_BYTES:
         raise InvalidFieldError(f"A schema has at most {SCHEMA_LIMIT_BYTES} bytes.", place=place)
     try:
+        if is_too_costly(schema):
+            raise InvalidFieldError(
+                "A schema holds a value against 10,000 parts of itself at most: its references double.", place=place
+            )
         schema_validator(schema)
     except (ValueError, RecursionError) as error:
         sentence = str(error).partition("\n")[0][:300]

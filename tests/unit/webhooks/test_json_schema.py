@@ -38,6 +38,7 @@ def test_schemas_that_stand_alone_are_kept(schema: Any) -> None:
         {"type": "nothing"}, 5, None, "x", [], {"properties": []}, {"required": "total"}, {"pattern": "("},
         {"pattern": "(?=a)b"}, {"$ref": "http://127.0.0.1:9/schema"}, {"$ref": "file:///etc/passwd"},
         {"properties": {"a": {"$ref": "other.json"}}}, {"$schema": "http://127.0.0.1:9/own-draft"},
+        {"definitions": {f"a{n}": {"allOf": [{"$ref": f"#/definitions/a{n + 1}"}] * 2} for n in range(30)} | {"a30": True}},
         {"$ref": "#/definitions/missing"}, {"$dynamicRef": "urn:x"}, nested(65), nested(10_000), {"description": "x" * 70_000},
     ],
 )  # fmt: skip
