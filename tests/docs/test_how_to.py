@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import typer.main
 
@@ -135,3 +136,12 @@ def test_every_link_of_a_page_outside_the_site_leads_somewhere(page: Path) -> No
     links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text("utf-8"))
 
     assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
+
+
+def test_the_page_about_database_webhooks_works_as_it_stands(dsn: str, reader: Reader) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("create table orders (id bigint primary key, org_id text not null, status text)")
+    reader.export("ROWCAST_DATABASE__URL", dsn)
+
+    for block in blocks_of(DOCS / "how-to" / "database-webhooks.md"):
+        reader.follow(block)

@@ -38,7 +38,7 @@ async def check_watches(session: Session, declared: Sequence[Watch]) -> tuple[Dr
     installed = {row["function"]: row for row in rows}
     found: list[Drift] = []
     for watch in declared:
-        row = installed.pop(function_name(*split_table(watch.table)), None)
+        row = installed.pop(function_name(*split_table(watch.table), watch.part), None)
         found += await _compare(session, watch, row)
     return (*found, *(_surplus(row) for row in installed.values()))
 
@@ -70,7 +70,7 @@ def find_drift(watch: Watch, table: TableDescription, row: Row | None) -> Drift 
 
 
 def _has_triggers(watch: Watch, table: TableDescription, row: Row) -> bool:
-    wanted = {trigger_name(kind) for kind in watch.events}
+    wanted = {trigger_name(kind, watch.part) for kind in watch.events}
     return row["table"] == f"{table.schema}.{table.name}" and set(row["triggers"]) == wanted
 
 

@@ -9,11 +9,12 @@ else goes wrong becomes a warning: a watch never fails the transaction that chan
 """
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from rowcast.capture.sql_text import free_name, indented, literal, quoted
 from rowcast.capture.table_description import TableDescription
-from rowcast.capture.watch import TOPIC_LIMIT_BYTES, ChangeKind, Watch, topic_columns, topic_parts
+from rowcast.capture.watch import TOPIC_LIMIT_BYTES, ChangeKind, Watch, split_table, topic_columns, topic_parts
 
 Side = Literal["o", "n"]
 """Alias of a statement's old rows, and of its new rows."""
@@ -37,6 +38,12 @@ def event_module(table: str) -> str:
     """Give the module of a watched table's events: its name in lower-case letters, digits and `_`."""
     word = re.sub(r"[^a-z0-9_]", "_", table.lower())
     return word if re.match(r"[a-z]", word) else f"t_{word}"
+
+
+def event_types(watch: Watch, kinds: Sequence[ChangeKind]) -> tuple[str, ...]:
+    """Give the types of a watch's events, one for each kind of change."""
+    module = watch.name or event_module(split_table(watch.table)[1])
+    return tuple(f"{module}.{_PAST[kind]}" for kind in kinds)
 
 
 def function_body(watch: Watch, table: TableDescription) -> str:
@@ -81,7 +88,7 @@ def _insert(kind: ChangeKind, watch: Watch, table: TableDescription, *, is_move:
     good = _is_good("p", watch)
     if kind == "update":
         good += " and not p.is_moved"
-    event_type = f"{event_module(table.name)}.{_PAST[kind]}"
+    (event_type,) = event_types(watch, (kind,))
     # Names and texts are quoted by `sql_text`; this is the one place that writes SQL, for people to review.
     return f"""insert into rowcast.event
     (id, tenant_id, aggregate_type, aggregate_id, event_type, occurred_at, payload, topic)
@@ -126,9 +133,9 @@ def _source(side: Side, watch: Watch, table: TableDescription, *, is_pair: bool)
 
 def _complaint(side: Side, watch: Watch, table: TableDescription) -> str:
     """Say so where rows had to be left out."""
+    tenant = watch.tenant_column or watch.tenant_id
     words = literal(
-        f"capture.tenant: a change of {_place(table)} is not captured: its tenant ({watch.tenant_column}) or its topic "
-        "is no usable word"
+        f"capture.tenant: a change of {_place(table)} is not captured: its tenant ({tenant}) or its topic is no usable word"
     )
     rows = f"{_tenant(side, watch)} as tenant, {_topic(side, watch)} as topic from {_TABLES[side]} as {side}"
     is_bad = f"({_is_good('p', watch)}) is not true"
@@ -189,10 +196,14 @@ def _columns(side: Side, columns: tuple[str, ...]) -> str:
 
 
 def _tenant(side: Side, watch: Watch) -> str:
+    if watch.tenant_id:
+        return f"{literal(watch.tenant_id)}::text"
     return f"{side}.{quoted(watch.tenant_column)}::text"
 
 
 def _topic(side: Side, watch: Watch) -> str:
+    if not watch.topic:
+        return "null::text"
     pieces = [
         f"{side}.{quoted(text)}::text" if is_column else literal(text) for text, is_column in topic_parts(watch.topic)
     ]

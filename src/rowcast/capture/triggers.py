@@ -47,26 +47,26 @@ def watch_sql(watch: Watch, table: TableDescription, *, is_replica_identity_full
         InvalidInputError: `input.watch`, when a column is not there, or the table has no key or is no table.
     """
     check_watch(watch, table)
-    place, function = _place(table), _function_name(table)
+    place, function = _place(table), _function_name(table, watch.part)
     pieces = [
-        f"-- Watch {one_line(place)}: {', '.join(watch.events)} -> topic {one_line(watch.topic)}.",
-        f"-- The tenant is {one_line(watch.tenant_column)}.",
+        f"-- Watch {one_line(place)}: {', '.join(watch.events)} -> {_target(watch)}.",
+        f"-- The tenant is {one_line(watch.tenant_column) or literal(watch.tenant_id)}.",
         f"-- May leave the database: {one_line(', '.join(watch.columns))}.",
         "-- Reviewed by people, run by any tool, and run again without harm. Written by `rowcast watch`.",
         _GUARD,
         _function(watch, table),
         f"comment on function {function}() is {literal(_comment(watch, table))};",
         f"revoke execute on function {function}() from public;",
-        *(_trigger(kind, table, is_wanted=kind in watch.events) for kind in EVERY_KIND),
+        *(_trigger(kind, table, watch) for kind in EVERY_KIND),
         *([f"alter table {place} replica identity full;"] if is_replica_identity_full else []),
     ]
     return "\n".join(pieces) + "\n"
 
 
-def unwatch_sql(table: TableDescription) -> str:
-    """Give the migration that takes a watch away."""
-    drops = [f"drop trigger if exists {trigger_name(kind)} on {_place(table)};" for kind in EVERY_KIND]
-    return "\n".join([*drops, f"drop function if exists {_function_name(table)}();"]) + "\n"
+def unwatch_sql(table: TableDescription, part: str = "") -> str:
+    """Give the migration that takes a watch away: the one that has this `Watch.part`."""
+    drops = [f"drop trigger if exists {trigger_name(kind, part)} on {_place(table)};" for kind in EVERY_KIND]
+    return "\n".join([*drops, f"drop function if exists {_function_name(table, part)}();"]) + "\n"
 
 
 def installed_watch(watch: Watch, table: TableDescription) -> InstalledWatch:
@@ -96,33 +96,42 @@ def missing_columns(watch: Watch, table: TableDescription) -> tuple[str, ...]:
     return tuple(column for column in watch.named_columns if column not in table.columns)
 
 
-def function_name(schema: str, table: str) -> str:
-    """Give the name of a watch's function: readable, and unique by a hash of the whole name."""
-    whole = f"{quoted(schema)}.{quoted(table)}"
+def function_name(schema: str, table: str, part: str = "") -> str:
+    """Give the name of a watch's function: readable, and unique by a hash of the whole name and `Watch.part`."""
+    whole = f"{quoted(schema)}.{quoted(table)} {part}".rstrip()
     word = re.sub(r"[^a-z0-9_]+", "_", f"{schema}_{table}".lower())[:40]
-    return f"watch_{word}_{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+    return f"watch_{word}_{_short_hash(whole)}"
 
 
-def trigger_name(kind: str) -> str:
-    """Give the name of a watch's trigger."""
-    return f"rowcast_watch_{kind}"
+def trigger_name(kind: str, part: str = "") -> str:
+    """Give the name of a watch's trigger; that of a `Watch.part` tells it from the others of the table."""
+    return f"rowcast_watch_{kind}_{_short_hash(part)}" if part else f"rowcast_watch_{kind}"
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _target(watch: Watch) -> str:
+    return f"topic {one_line(watch.topic)}" if watch.topic else "no topic"
 
 
 def _function(watch: Watch, table: TableDescription) -> str:
     # Without nested loops: the plan of a one-row update is kept, and would take hours for an update of a million rows.
-    return f"""create or replace function {_function_name(table)}() returns trigger
+    return f"""create or replace function {_function_name(table, watch.part)}() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_nestloop = off
 as {dollar_quoted(function_body(watch, table))};"""
 
 
-def _trigger(kind: ChangeKind, table: TableDescription, *, is_wanted: bool) -> str:
-    if not is_wanted:
-        return f"drop trigger if exists {trigger_name(kind)} on {_place(table)};"
+def _trigger(kind: ChangeKind, table: TableDescription, watch: Watch) -> str:
+    name = trigger_name(kind, watch.part)
+    if kind not in watch.events:
+        return f"drop trigger if exists {name} on {_place(table)};"
     return (
-        f"create or replace trigger {trigger_name(kind)} after {kind} on {_place(table)}\n"
-        f"    {_REFERENCING[kind]} for each statement execute function {_function_name(table)}();"
+        f"create or replace trigger {name} after {kind} on {_place(table)}\n"
+        f"    {_REFERENCING[kind]} for each statement execute function {_function_name(table, watch.part)}();"
     )
 
 
@@ -131,8 +140,8 @@ def _comment(watch: Watch, table: TableDescription) -> str:
     return f"{COMMENT_PREFIX}{table.schema}.{table.name} {hashlib.sha256(whole.encode()).hexdigest()[:16]}"
 
 
-def _function_name(table: TableDescription) -> str:
-    return f"rowcast.{function_name(table.schema, table.name)}"
+def _function_name(table: TableDescription, part: str) -> str:
+    return f"rowcast.{function_name(table.schema, table.name, part)}"
 
 
 def _place(table: TableDescription) -> str:

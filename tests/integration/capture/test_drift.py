@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from rowcast.capture.drift import Drift, check_watches
-from rowcast.capture.triggers import function_name
+from rowcast.capture.triggers import function_name, unwatch_sql
 from rowcast.capture.watch import Watch
 from rowcast.store.pool import connect
-from tests.integration.capture.watched import Application, install
+from tests.integration.capture.watched import Application, described, install
 
 ORDERS = Watch(table="orders", topic="orders:{org_id}", columns=("id", "status"))
 FUNCTION = f"rowcast.{function_name('public', 'orders')}()"
@@ -72,6 +72,20 @@ async def test_a_changed_declaration_is_changed_until_its_migration_has_run(app:
     assert await kinds(any_dsn, fewer) == [("orders", "changed")]
     await install(any_dsn, fewer)
     assert await drift(any_dsn, fewer) == ()
+
+
+async def test_each_of_several_watches_of_a_table_has_a_drift_of_its_own(app: Application, any_dsn: str) -> None:
+    status = Watch(
+        table="orders", columns=("id", "status"), events=("update",), tenant_id="database", name="order_status"
+    )
+    every = Watch(table="orders", columns=("id", "status"), tenant_id="database")
+    for watch in (ORDERS, status, every):
+        await install(any_dsn, watch)
+
+    assert await drift(any_dsn, ORDERS, status, every) == ()
+    app.run(unwatch_sql(await described(any_dsn, "orders"), status.part))
+    assert await kinds(any_dsn, ORDERS, status, every) == [("orders", "missing")]
+    assert [kind for _, kind in await kinds(any_dsn, ORDERS)] == ["surplus"]
 
 
 async def test_a_watch_that_nobody_declares_is_surplus_and_the_advice_removes_it(

@@ -401,6 +401,44 @@ async def test_only_the_events_that_were_asked_for_are_told_and_a_changed_watch_
     assert [(each.event_type, each.old_record) for each in app.told()] == [("orders.deleted", {"id": 1})]
 
 
+async def test_several_watches_of_a_table_each_tell_their_own_tenant_and_columns(
+    app: Application, any_dsn: str
+) -> None:
+    columns = ("id", "status")
+    await install(any_dsn, ORDERS)
+    await install(any_dsn, Watch(table="orders", columns=("id", "org_id"), tenant_id="database"))
+    status = Watch(table="orders", columns=columns, events=("update",), tenant_id="database", name="order_status")
+    await install(any_dsn, status, times=2)
+
+    app.run("insert into orders (id, org_id, total) values (1, 'acme', 1)")
+    app.run("update orders set total = 2")
+    app.run("update orders set status = 'paid'")
+    app.run("update orders set org_id = 'other'")
+
+    assert [(each.tenant_id, each.event_type, each.topic) for each in app.told() if each.tenant_id == "database"] == [
+        ("database", "orders.inserted", None),
+        ("database", "order_status.updated", None),
+        ("database", "orders.updated", None),
+    ]
+    assert {each.event_type for each in app.told() if each.tenant_id == "acme"} == {
+        "orders.inserted", "orders.updated", "orders.deleted",
+    }  # fmt: skip
+    (changed,) = (each for each in app.told() if each.event_type == "order_status.updated")
+    assert (changed.record, changed.old_record) == ({"id": 1, "status": "paid"}, {"id": 1, "status": "new"})
+    assert app.warnings == []
+
+
+async def test_one_of_several_watches_is_taken_away_and_the_others_stay(app: Application, any_dsn: str) -> None:
+    status = Watch(table="orders", columns=("id", "status"), tenant_id="database", name="order_status")
+    await install(any_dsn, ORDERS)
+    await install(any_dsn, status)
+
+    app.run(unwatch_sql(await described(any_dsn, "orders"), status.part))
+    app.run("insert into orders (id, org_id) values (1, 'acme')")
+
+    assert [each.event_type for each in app.told()] == ["orders.inserted"]
+
+
 async def test_a_watch_that_is_taken_away_leaves_nothing(app: Application, any_dsn: str) -> None:
     await install(any_dsn, ORDERS)
 

@@ -19,6 +19,7 @@ from rowcast.server.command import (
     parsed_uuid,
     run,
     running_instance,
+    secret_argument,
 )
 from rowcast.server.instance import write_instance
 from tests.integration.server.test_cli_look import instance
@@ -83,3 +84,11 @@ def test_a_refusal_in_a_group_becomes_its_exit_code(capsys: pytest.CaptureFixtur
 
     assert ended.value.exit_code == 4
     assert capsys.readouterr().err == "rowcast: There is no such thing.\n         (input.not_found)\n"
+
+
+def test_a_secret_is_its_text_or_the_file_that_it_names(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("whsec_x\n")
+
+    assert (secret_argument("whsec_y"), secret_argument(f"@{tmp_path / 'key'}")) == ("whsec_y", "whsec_x")
+    with pytest.raises(typer.BadParameter, match="cannot be read"):
+        secret_argument(f"@{tmp_path / 'none'}")

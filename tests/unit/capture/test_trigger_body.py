@@ -3,7 +3,7 @@
 import pytest
 
 from rowcast.capture.table_description import TableDescription
-from rowcast.capture.trigger_body import event_module, function_body
+from rowcast.capture.trigger_body import event_module, event_types, function_body
 from rowcast.capture.watch import Watch
 
 TABLE = TableDescription("public", "orders", "r", ("id", "org_id", "status", "doc"), ("id",), risky=("doc",))
@@ -53,3 +53,18 @@ def test_the_same_declaration_gives_the_same_text() -> None:
 
 def test_a_declared_key_takes_the_place_of_the_primary_key() -> None:
     assert "coalesce(n.\"status\"::text, '') as key" in body(key=("status",))
+
+
+def test_a_watch_with_a_name_begins_its_events_with_it() -> None:
+    plain, named = (Watch(table='"Orders"', topic="a:{b}", columns=("x",), name=name) for name in ("", "order_status"))
+
+    assert event_types(plain, ("insert", "update")) == ("orders.inserted", "orders.updated")
+    assert event_types(named, ("delete",)) == ("order_status.deleted",)
+    assert "'order_status.updated'" in body(name="order_status")
+
+
+def test_rows_of_one_tenant_have_it_as_a_constant_and_no_topic_where_none_is_asked_for() -> None:
+    made = body(topic="", tenant_id="its")
+
+    assert "'its'::text as tenant" in made
+    assert "null::text as topic" in made

@@ -41,6 +41,13 @@ def test_the_tenant_is_the_first_column_of_the_topic_unless_it_is_named() -> Non
     assert Watch(table="t", topic="a:{store}", columns=("x",), tenant="org_id").tenant_column == "org_id"
 
 
+def test_a_watch_whose_rows_are_one_tenants_needs_neither_column_nor_topic() -> None:
+    watch = Watch(table="t", columns=("x",), tenant_id="database")
+
+    assert (watch.tenant_column, watch.named_columns, watch.part) == ("", ("x",), "database/")
+    assert Watch(table="t", tenant="org_id", columns=("x",)).named_columns == ("x", "org_id")
+
+
 def test_a_watch_looks_at_every_column_that_it_names_once() -> None:
     watch = Watch(table="t", topic="a:{org_id}:{id}", columns=("id", "x"), key=("k", "id"))
 
@@ -57,6 +64,9 @@ def test_a_topic_is_cut_into_words_and_columns() -> None:
     [
         ({"topic": "orders"}, "names no column"),
         ({"topic": ""}, "no template"),
+        ({"topic": "orders", "tenant": "", "tenant_id": ""}, "names no column"),
+        ({"tenant": "b", "tenant_id": "acme"}, "the tenant itself"),
+        ({"name": "Order status"}, "its name"),
         ({"topic": "a:{}"}, "no template"),
         ({"topic": "a:{b}}"}, "no template"),
         ({"topic": "a\n:{b}"}, "control character"),
@@ -129,3 +139,20 @@ def test_a_table_is_declared_once() -> None:
 
     with pytest.raises(InvalidInputError, match="declared twice"):
         parse_watches([watch, {**watch, "table": "public.Orders"}])
+
+
+def test_a_table_has_several_watches_that_differ_in_name_or_tenant() -> None:
+    watch = {"table": "orders", "topic": "a:{b}", "columns": ["id"]}
+
+    found = parse_watches([watch, {**watch, "name": "order_status"}, {**watch, "tenant_id": "database"}])
+
+    assert len({each.part for each in found}) == 3
+    with pytest.raises(InvalidInputError, match="declared twice"):
+        parse_watches([{**watch, "name": "order_status"}, {**watch, "name": "order_status"}])
+
+
+def test_a_tenant_that_is_no_word_is_refused() -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        Watch(table="t", columns=("x",), tenant_id="a b")
+
+    assert refused.value.code == "input.tenant"
