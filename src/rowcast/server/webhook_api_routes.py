@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from litestar import Router
 
+from rowcast.outbox.decided import Decided
 from rowcast.server.app import App
 from rowcast.server.http import KeyFinder
 from rowcast.server.policy import egress_policy
@@ -15,13 +16,17 @@ from rowcast.server.webhook_api_endpoints_frame import EndpointApi
 from rowcast.server.webhook_api_endpoints_private import endpoint_private_routes
 from rowcast.server.webhook_api_event_types import event_type_routes
 from rowcast.server.webhook_api_messages import MessageRoutes, message_routes
+from rowcast.server.webhook_api_polling import PollingRoutes, polling_routes
 from rowcast.server.webhook_api_portal import hosted_routes, portal_routes
+from rowcast.server.webhook_api_recovery import RecoveryRoutes, recovery_routes
 from rowcast.webhooks.application_table import ApplicationTable
+from rowcast.webhooks.background_task import TaskTable
 from rowcast.webhooks.endpoint_privates import EndpointPrivates
 from rowcast.webhooks.event_type import declared_types
 from rowcast.webhooks.event_type_table import EventTypeTable
 from rowcast.webhooks.message_table import MessageTable
 from rowcast.webhooks.payload_check import PayloadCheck
+from rowcast.webhooks.poller import Poller
 
 
 def webhook_api_routes(app: App, *, find_key: KeyFinder) -> Sequence[Router]:
@@ -37,12 +42,17 @@ def webhook_api_routes(app: App, *, find_key: KeyFinder) -> Sequence[Router]:
     types = EventTypeTable(declared=declared_types(app.catalogue, at=app.clock.now()))
     check = PayloadCheck(types=types, declared=app.catalogue)
     messages = MessageRoutes(api, table=MessageTable(), check=check, clock=app.clock)
+    nudge = app.recovery.nudge if app.recovery else None
+    recovery = RecoveryRoutes(endpoints=endpoints, tasks=TaskTable(clock=app.clock), nudge=nudge)
+    polling = PollingRoutes(endpoints=endpoints, poller=Poller(decided_seq=Decided(database=app.database).seq))
     return (
         application_routes(api),
         endpoint_routes(endpoints),
         endpoint_private_routes(endpoints),
         event_type_routes(api, types),
         message_routes(messages),
+        recovery_routes(recovery),
+        polling_routes(polling),
         portal_routes(api),
         hosted_routes(api),
     )

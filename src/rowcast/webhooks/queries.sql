@@ -680,12 +680,14 @@ select coalesce((select max(id) from visited), :up_to) as position, (select coun
 
 -- name: owe_missing
 -- One step of replaying what is missing: looks at the next events of a tenant that were routed, and owes those that an endpoint wants and
--- was never owed. What was made before `known_since` may have been delivered and forgotten.
+-- was never owed. What was made more than `known_days` ago may have been delivered and forgotten.
 with visited as materialized (
     select id, seq, event_type, created_at from rowcast.event
-    where tenant_id = :tenant_id and seq > :position and seq <= :up_to order by seq limit :most
+    -- An example is for one endpoint and nobody else.
+    where tenant_id = :tenant_id and seq > :position and seq <= :up_to and coalesce(topic, '') not like 'rowcast:example:%'
+    order by seq limit :most
 ), missing as materialized (
-    select v.id, v.seq from visited v
+    select v.id, v.seq, m.deliver_at from visited v
     left join rowcast.message m on m.event_id = v.id
     where v.created_at >= :since and (:until::timestamptz is null or v.created_at < :until) and m.expunged_at is null
       and v.created_at >= clock_timestamp() - make_interval(days => :known_days)
@@ -696,18 +698,20 @@ with visited as materialized (
       and (select status from rowcast.event_state s where s.event_id = v.id) = 'published'
       and not exists (select from rowcast.delivery d where d.event_id = v.id and d.sink = 'webhooks' and d.target = :endpoint_id)
 ), added as (
-    insert into rowcast.delivery (tenant_id, event_id, sink, target, rule, key, priority)
-    select :tenant_id, id, 'webhooks', :endpoint_id, 'rowcast.webhooks', :key, :priority from missing order by seq
+    insert into rowcast.delivery (tenant_id, event_id, sink, target, rule, key, priority, due_at)
+    select :tenant_id, id, 'webhooks', :endpoint_id, 'rowcast.webhooks', :key, :priority, greatest(clock_timestamp(), deliver_at)
+    from missing order by seq
     returning id
 )
 select coalesce((select max(seq) from visited), :up_to) as position, (select count(*) from visited) as visited,
        (select count(*) from added) as replayed;
 
 -- name: polled_events
--- The next events of a tenant after one, and what decides whether an endpoint wants them.
-select e.id, e.seq, e.event_type, m.channels, m.expunged_at is not null as is_expunged
+-- The next events of a tenant after one, and what decides whether an endpoint wants them; an example is for its own endpoint only.
+select e.id, e.seq, e.event_type, m.channels, m.expunged_at is not null as is_expunged,
+       coalesce(e.topic like 'rowcast:example:%' and e.topic <> 'rowcast:example:' || :endpoint_id, false) as is_for_another
 from (
-    select id, seq, event_type from rowcast.event
+    select id, seq, event_type, topic from rowcast.event
     where tenant_id = :tenant_id and seq > :position and seq <= :up_to order by seq limit :most
 ) e left join rowcast.message m on m.event_id = e.id
 order by e.seq;

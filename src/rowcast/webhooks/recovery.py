@@ -6,6 +6,7 @@ begun by one process is gone on with by any other, and nothing is replayed twice
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -44,7 +45,7 @@ class RecoveryLimits(msgspec.Struct, frozen=True):
 class Recovery:
     """Looks for tasks and does them, a step of each in turn. Any number of processes may."""
 
-    __slots__ = ("_database", "_limits", "_noise", "_operational", "_queries")
+    __slots__ = ("_database", "_limits", "_noise", "_nudged", "_operational", "_queries")
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class Recovery:
         self._operational = operational
         self._noise = noise
         self._limits = limits or RecoveryLimits()
+        self._nudged = asyncio.Event()
         self._queries = load_queries("rowcast.webhooks")
 
     async def run(self) -> None:
@@ -69,7 +71,17 @@ class Recovery:
             except Exception as error:  # noqa: BLE001 - task boundary: what is not done is done the next time
                 tell("recovery.step_failed", code=_named(error))
                 is_busy = False
-            await asyncio.sleep(_BUSY_WAIT_S if is_busy else self._limits.poll_s * (0.5 + self._noise()))
+            await (asyncio.sleep(_BUSY_WAIT_S) if is_busy else self._wait())
+
+    def nudge(self) -> None:
+        """Look at once: somebody in this process has just asked for a task."""
+        self._nudged.set()
+
+    async def _wait(self) -> None:
+        self._nudged.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.poll_s * (0.5 + self._noise())):
+                await self._nudged.wait()
 
     async def step(self) -> bool:
         """Do one step of the task that has waited longest; tells whether there was one.

@@ -34,16 +34,16 @@ class LedgerRows:
             await self.fetch(f"update rowcast.endpoint set {column} = :value where id = :name", value=value, name=name)
 
     async def event(self, *, tenant: str = "acme", event_type: str = "orders.confirmed", hours_ago: float = 1.0,
-                    state: str | None = "published", **terms: object) -> uuid.UUID:  # fmt: skip
+                    state: str | None = "published", topic: str | None = None, **terms: object) -> uuid.UUID:  # fmt: skip
         """Give a new event; `terms` are columns of its message."""
         (row,) = await self.fetch(
             """with made as (
-                 insert into rowcast.event (id, tenant_id, aggregate_type, aggregate_id, event_type, occurred_at, created_at, payload)
-                 values (rowcast.uuid7(), :tenant, 'order', 'o1', :event_type, now(), now() - make_interval(secs => :s), '{"n":1}')
+                 insert into rowcast.event (id, tenant_id, aggregate_type, aggregate_id, event_type, occurred_at, created_at, payload, topic)
+                 values (rowcast.uuid7(), :tenant, 'order', 'o1', :event_type, now(), now() - make_interval(secs => :s), '{"n":1}', :topic)
                  returning id)
                insert into rowcast.event_state (event_id, status) select id, coalesce(:state::text, 'dead') from made
                returning event_id as id""",
-            tenant=tenant, event_type=event_type, s=hours_ago * 3600.0, state=state,
+            tenant=tenant, event_type=event_type, s=hours_ago * 3600.0, state=state, topic=topic,
         )  # fmt: skip
         if state is None:
             await self.fetch("truncate rowcast.event_state")

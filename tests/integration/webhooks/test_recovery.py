@@ -248,6 +248,7 @@ async def test_what_an_endpoint_was_never_owed_is_owed_once(rows: LedgerRows) ->
     await rows.event(event_type="Otherwise", **eu)
     await rows.event(tenant="other", **eu)
     await rows.event(hours_ago=25, **eu)
+    await rows.event(topic="rowcast:example:ep_2", **eu)
     await rows.event(state="failed", **eu)
     await rows.event(state="dead", **eu)
     expunged = await rows.event(uid="gone", **eu)
@@ -267,6 +268,18 @@ async def test_what_an_endpoint_was_never_owed_is_owed_once(rows: LedgerRows) ->
         "select target, key, rule, sink from rowcast.delivery where status = 'waiting' and attempt = 0"
     )
     assert {tuple(row.values()) for row in columns} == {("ep_1", "ep_1", "rowcast.webhooks", "webhooks")}
+
+
+async def test_what_is_to_be_posted_later_is_owed_for_then(rows: LedgerRows) -> None:
+    await rows.endpoint()
+    later = datetime.now(UTC) + timedelta(hours=3)
+    await rows.event(deliver_at=later)
+
+    await rows.begin("endpoint.replay")
+    await rows.finish()
+
+    (row,) = await rows.fetch("select due_at from rowcast.delivery")
+    assert row["due_at"] == later
 
 
 async def test_what_is_not_routed_yet_is_left_to_the_relay(rows: LedgerRows) -> None:
