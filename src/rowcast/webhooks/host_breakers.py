@@ -1,4 +1,4 @@
-"""Hosts that nobody reaches: all their endpoints, of whatever tenant, wait while one attempt finds out."""
+"""Hosts and ports that nobody reaches: all endpoints there, of whatever tenant, wait while one attempt finds out."""
 
 from collections.abc import Callable
 

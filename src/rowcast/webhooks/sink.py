@@ -83,7 +83,9 @@ class WebhookSink:
         if endpoint.unopened:
             # An operator's mistake, not the endpoint's: it is tried again when the key may be back.
             return Retry("secret_unopened", excerpt=endpoint.unopened)
-        host = parse_url(endpoint.url).host
+        url = parse_url(endpoint.url)
+        # With its port: who posts to a closed one must not hold up those who post to the open one beside it.
+        host = f"{url.host}:{url.port}"
         wait_s = self._hosts.wait_s(host)
         if wait_s is not None:
             return Postponed(wait_s, "host")
