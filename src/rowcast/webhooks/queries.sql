@@ -123,8 +123,8 @@ from unnest(:tenant_ids::text[], :ids::text[]) as asked (tenant_id, id)
 join rowcast.endpoint e on e.tenant_id = asked.tenant_id and e.id = asked.id;
 
 -- name: throttle_rates
--- Messages a second to each of those endpoints that run: their own rate, or their tenant's; null where neither says one.
-select e.tenant_id, e.id, coalesce(e.throttle_rate, a.throttle_rate) as rate
+-- Messages a second to each of those endpoints that run: their own rate, at most their tenant's; null where neither says one.
+select e.tenant_id, e.id, least(e.throttle_rate, a.throttle_rate) as rate
 from unnest(:tenant_ids::text[], :ids::text[]) as asked (tenant_id, id)
 join rowcast.endpoint e on e.tenant_id = asked.tenant_id and e.id = asked.id and not e.disabled
 left join rowcast.application a on a.tenant_id = e.tenant_id;
