@@ -36,7 +36,7 @@ def require_js() -> None:
 
 
 def _is_installed() -> bool:
-    names = ("@supabase/realtime-js", "@supabase/supabase-js", "realtime-js-older", "ws")
+    names = ("@supabase/realtime-js", "@supabase/supabase-js", "realtime-js-older", "standardwebhooks", "svix", "ws")
     return all((JS / "node_modules" / name).is_dir() for name in names)
 
 

@@ -84,7 +84,7 @@ def realtime_routes(
         granted = await table.grant(caller.user, grants, connection_id=data.connection_id)
         return Subscribed(True, granted)
 
-    @post("/unsubscribe", status_code=200, described=Described(bearer="user"))
+    @post("/unsubscribe", status_code=200, described=Described(refuses=(404,), bearer="user"))
     async def unsubscribe(request: Request[Any, Any, Any], data: UnsubscribeRequest) -> Unsubscribed:
         """End channels of the caller's own."""
         caller = find_caller(request, authorizer=authorizer, clock=clock)
