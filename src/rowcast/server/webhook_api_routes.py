@@ -14,6 +14,8 @@ from rowcast.server.webhook_api_applications import application_routes
 from rowcast.server.webhook_api_endpoints import endpoint_routes
 from rowcast.server.webhook_api_endpoints_frame import EndpointApi
 from rowcast.server.webhook_api_endpoints_private import endpoint_private_routes
+from rowcast.server.webhook_api_endpoints_stats import Examples, endpoint_stats_routes
+from rowcast.server.webhook_api_endpoints_transformation import transformation_routes
 from rowcast.server.webhook_api_event_types import event_type_routes
 from rowcast.server.webhook_api_messages import MessageRoutes, message_routes
 from rowcast.server.webhook_api_polling import PollingRoutes, polling_routes
@@ -49,6 +51,8 @@ def webhook_api_routes(app: App, *, find_key: KeyFinder) -> Sequence[Router]:
         application_routes(api),
         endpoint_routes(endpoints),
         endpoint_private_routes(endpoints),
+        endpoint_stats_routes(endpoints, Examples(types=types, check=check, clock=app.clock)),
+        transformation_routes(endpoints, clock=app.clock),
         event_type_routes(api, types),
         message_routes(messages),
         recovery_routes(recovery),

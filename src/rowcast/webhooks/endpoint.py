@@ -14,8 +14,8 @@ PATTERNS_LIMIT = 100
 class Endpoint(msgspec.Struct, frozen=True):
     """One endpoint, without what is secret. `event_types` None means every type; otherwise types or patterns.
 
-    `channels` None means every message, `throttle_rate` are messages a second. `failing_since` is the first failure after
-    the last success, `disabled_reason` a word such as `http_410`; empty where somebody disabled it.
+    `channels` None means every message, `throttle_rate` are messages a second. `failing_since` is the first failure
+    after the last success, `disabled_reason` a word such as `http_410`; empty where somebody disabled it.
     """
 
     id: str

@@ -124,12 +124,10 @@ def checked_channels(channels: Sequence[str], *, most: int) -> Sequence[str]:
 
 
 def _check_metadata(metadata: Mapping[str, str]) -> None:
-    if len(metadata) > METADATA_LIMIT or any(
-        len(key) > METADATA_LIMIT_CHARS or len(value) > METADATA_LIMIT_CHARS for key, value in metadata.items()
-    ):
-        raise _refusal(
-            "metadata", f"At most {METADATA_LIMIT} entries, names and values of at most {METADATA_LIMIT_CHARS} characters."
-        )
+    longest = max((len(text) for entry in metadata.items() for text in entry), default=0)
+    if len(metadata) > METADATA_LIMIT or longest > METADATA_LIMIT_CHARS:
+        sentence = f"There are at most {METADATA_LIMIT} entries, names and values of at most {METADATA_LIMIT_CHARS}."
+        raise _refusal("metadata", sentence)
 
 
 def _refusal(field: str, sentence: str) -> InvalidFieldError:

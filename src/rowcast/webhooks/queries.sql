@@ -91,6 +91,41 @@ select transform from rowcast.endpoint where tenant_id = :tenant_id and id = :id
 -- Replaces the transformation of one endpoint.
 update rowcast.endpoint set transform = :transform, changed_at = clock_timestamp() where tenant_id = :tenant_id and id = :id;
 
+-- name: emit_example
+-- The event of an example.
+select rowcast.emit_json(:tenant_id, :event_type, :payload::text::json, null, null, null, null, null, null, :topic) as id;
+
+-- name: owe_example
+-- What one endpoint alone is owed of an example, as its relay would have written it.
+with routed as (
+    insert into rowcast.event_state (event_id, status) values (:event_id, 'published')
+), said as (
+    insert into rowcast.message (event_id, tenant_id, tags) values (:event_id, :tenant_id, :tags)
+)
+insert into rowcast.delivery (tenant_id, event_id, sink, target, rule, key)
+values (:tenant_id, :event_id, 'webhooks', :target, 'example', :key);
+
+-- name: message_stats
+-- How many messages of an endpoint are in which state. One that was replayed is counted where its last delivery is.
+select count(*) filter (where status = 'delivered') as success, count(*) filter (where status = 'waiting') as pending,
+       count(*) filter (where status = 'running') as sending, count(*) filter (where status = 'dead') as fail,
+       count(*) filter (where status = 'cancelled') as canceled
+from rowcast.delivery
+where tenant_id = :tenant_id and sink = 'webhooks' and target = :target and replayed_at is null
+  and (:since::timestamptz is null or created_at >= :since) and (:until::timestamptz is null or created_at < :until);
+
+-- name: attempt_stats
+-- How many attempts of an endpoint came to what, in whole hours. A delivery that was settled before has none in that time.
+select count(*) filter (where a.outcome = 'delivered') as success,
+       count(*) filter (where a.outcome <> 'delivered' and a.reason not in ('endpoint_disabled', 'expunged', 'cancelled')) as fail,
+       count(*) filter (where a.reason in ('endpoint_disabled', 'expunged', 'cancelled')) as canceled
+from rowcast.delivery d join rowcast.attempt a on a.delivery_id = d.id
+where d.tenant_id = :tenant_id and d.sink = 'webhooks' and d.target = :target
+  and (:since::timestamptz is null or d.settled_at is null or d.settled_at >= date_trunc('hour', :since::timestamptz))
+  and (:since::timestamptz is null or a.started_at >= date_trunc('hour', :since::timestamptz))
+  and (:until::timestamptz is null
+       or a.started_at < date_trunc('hour', :until::timestamptz + interval '59 minutes 59.999999 seconds'));
+
 -- name: delete_endpoint
 -- Removes an endpoint; deliveries still owed to it become dead letters when they are due.
 delete from rowcast.endpoint where tenant_id = :tenant_id and id = :id returning id;

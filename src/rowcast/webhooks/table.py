@@ -84,9 +84,7 @@ class EndpointTable:
         """
         return _found(await self._database.fetch_one(self._queries["get_endpoint"], tenant_id=tenant_id, id=id))
 
-    async def find(
-        self, session: Session, tenant_id: str, name: str, *, is_held: bool = False
-    ) -> Endpoint | None:
+    async def find(self, session: Session, tenant_id: str, name: str, *, is_held: bool = False) -> Endpoint | None:
         """Give a tenant's endpoint by id or uid, or None; `is_held` lets nobody else change it in the meantime."""
         query = self._queries["named_endpoint_held" if is_held else "named_endpoint"]
         row = await session.fetch_one(query, tenant_id=tenant_id, name=name)
@@ -123,7 +121,12 @@ class EndpointTable:
         return [_endpoint(row) for row in rows]
 
     async def update(
-        self, tenant_id: str, id: str, draft: EndpointDraft, *, session: Session | None = None  # noqa: A002
+        self,
+        tenant_id: str,
+        id: str,  # noqa: A002 - the field's own name
+        draft: EndpointDraft,
+        *,
+        session: Session | None = None,
     ) -> Endpoint:
         """Replace what is said about an endpoint, its secret excepted, and give it.
 

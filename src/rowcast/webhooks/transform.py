@@ -159,7 +159,7 @@ class _Reader:
         if value.keys() == {"$literal"}:
             return _Literal(value["$literal"], len(encode_json(value["$literal"])))
         raise _refusal(
-            "an object with a '$' holds '$each' and '$as', '$if' with 'then' and 'else', or '$literal', and nothing else",
+            "an object with a '$' holds '$each' and '$as', '$if' with 'then' and 'else', or '$literal', no more",
             place,
         )
 

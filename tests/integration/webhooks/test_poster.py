@@ -6,8 +6,9 @@ import ssl
 from pathlib import Path
 
 import trustme
+from standardwebhooks import Webhook
 
-from rowcast.core.outcome import Delivered, Retry
+from rowcast.core.outcome import Delivered, Rejected, Retry
 from rowcast.egress.client import open_client
 from rowcast.egress.guard import Policy
 from rowcast.egress.reply import EgressSettings
@@ -86,3 +87,32 @@ async def test_client_certificate_of_an_endpoint_is_shown_to_its_receiver(engine
 
     assert isinstance(outcome, Delivered)
     assert "sender.example.com" in seen[0]
+
+
+async def test_a_transformed_body_is_what_is_posted_and_signed(engine: Engine) -> None:
+    document = '{"code":"{\\"text\\":\\"{{ type }} {{ data.id }}\\"}","enabled":true,"variables":{}}'
+    endpoint = await engine.endpoint("/ok", transform=document)
+    secret = await engine.table.secrets.current("acme", endpoint)
+
+    outcome = await engine.deliver(engine.sink(), endpoint)
+
+    (_, headers, body) = engine.receiver.requests[0]
+    assert isinstance(outcome, Delivered)
+    assert Webhook(secret).verify(body, headers) == {"text": "orders.confirmed o1"}
+    assert headers["content-type"] == "application/json"
+
+
+async def test_a_template_that_does_not_fit_is_a_dead_letter_and_the_endpoint_stays_well(engine: Engine) -> None:
+    code = '{"code":"{\\"$each\\":\\"data.id\\",\\"$as\\":1}","enabled":true,"variables":{}}'
+    wrong = await engine.endpoint("/ok", transform=code)
+    saved = await engine.endpoint("/ok", transform=code.replace("true", "false"))
+
+    outcome = await engine.deliver(engine.sink(give_up_days=0.000001), wrong)
+    other = await engine.deliver(engine.sink(), saved)
+
+    assert isinstance(outcome, Rejected)
+    assert (outcome.reason, outcome.is_cancelled) == ("transform_failed", False)
+    assert "'data.id' is no list" in outcome.excerpt
+    assert isinstance(other, Delivered)
+    assert len(engine.receiver.requests) == 1
+    assert await engine.state(wrong) == (False, None, False, False)

@@ -12,11 +12,11 @@ from rowcast.egress.guard import Policy
 from rowcast.store.pool import Database
 from rowcast.testing.fake_clock import FakeClock
 from rowcast.webhooks import resealing
+from rowcast.webhooks.endpoint_draft import EndpointDraft
 from rowcast.webhooks.resealing import Resealed, Resealer, SealedCount
 from rowcast.webhooks.sealing import KeyRing, Place, SealKey, key_name, seal_context
 from rowcast.webhooks.secrets_table import SecretTable
 from rowcast.webhooks.signature import secret_text
-from rowcast.webhooks.endpoint_draft import EndpointDraft
 from rowcast.webhooks.table import EndpointTable
 
 OLD, NEW = SealKey("old", b"o" * 32), SealKey("new", b"n" * 32)

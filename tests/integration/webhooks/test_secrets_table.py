@@ -13,10 +13,10 @@ from rowcast.store.pool import Database
 from rowcast.testing.fake_clock import FakeClock
 from rowcast.webhooks.asymmetric import new_private_key, public_key
 from rowcast.webhooks.endpoint import SigningEndpoint
+from rowcast.webhooks.endpoint_draft import EndpointDraft
 from rowcast.webhooks.sealing import KeyRing, SealKey, key_name
 from rowcast.webhooks.secrets_table import SecretTable
 from rowcast.webhooks.signature import secret_text
-from rowcast.webhooks.endpoint_draft import EndpointDraft
 from rowcast.webhooks.table import EndpointTable
 
 OLD, NEW = SealKey("old", b"o" * 32), SealKey("new", b"n" * 32)

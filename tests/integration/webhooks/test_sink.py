@@ -26,10 +26,10 @@ from rowcast.egress.reply import EgressSettings
 from rowcast.store.pool import Database
 from rowcast.testing.fake_clock import FakeClock
 from rowcast.webhooks.endpoint import Endpoint
+from rowcast.webhooks.endpoint_draft import EndpointDraft
 from rowcast.webhooks.sealing import KeyRing, SealKey
 from rowcast.webhooks.secrets_table import SecretTable
 from rowcast.webhooks.sink import WebhookSink
-from rowcast.webhooks.endpoint_draft import EndpointDraft
 from rowcast.webhooks.table import EndpointTable
 from tests.integration.egress.receivers import answer, read_request, receiving
 from tests.integration.webhooks.engine import sink_of

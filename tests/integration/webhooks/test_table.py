@@ -9,10 +9,10 @@ from rowcast.core.errors import InvalidInputError, NotFoundError
 from rowcast.egress.guard import Policy
 from rowcast.store.pool import Database
 from rowcast.testing.fake_clock import FakeClock
+from rowcast.webhooks.endpoint_draft import EndpointDraft
 from rowcast.webhooks.sealing import KeyRing, SealKey
 from rowcast.webhooks.secrets_table import SecretTable
 from rowcast.webhooks.signature import SECRET_PREFIX, secret_key, secret_text
-from rowcast.webhooks.endpoint_draft import EndpointDraft
 from rowcast.webhooks.table import EndpointTable
 
 DRAFT = EndpointDraft(url="https://Hooks.Example.com", description="CRM", event_types=("orders.*",))

@@ -127,7 +127,9 @@ def test_what_is_no_list_or_too_long_a_one_is_not_gone_through() -> None:
             made(template, {**MESSAGE, "data": data})
 
 
-words = st.sampled_from(["data", "data.a", "data.a.b", "data.0", "item", "item.a", "index", "type", "nobody", "", "a b"])
+words = st.sampled_from(
+    ["data", "data.a", "data.a.b", "data.0", "item", "item.a", "index", "type", "nobody", "", "a b"]
+)
 texts = st.text(max_size=8) | words.map("{{{{ {} }}}}".format) | words.map("x {{{{{}}}}} y".format)
 leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
 values = st.recursive(
@@ -135,11 +137,13 @@ values = st.recursive(
 )
 templates = st.recursive(
     leaves,
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["a", "b", "$x"]), inner, max_size=3)
-    | st.fixed_dictionaries({"$each": words, "$as": inner})
-    | st.fixed_dictionaries({"$if": words, "then": inner}, optional={"else": inner})
-    | st.fixed_dictionaries({"$literal": inner}),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "b", "$x"]), inner, max_size=3)
+        | st.fixed_dictionaries({"$each": words, "$as": inner})
+        | st.fixed_dictionaries({"$if": words, "then": inner}, optional={"else": inner})
+        | st.fixed_dictionaries({"$literal": inner})
+    ),
 )
 
 
