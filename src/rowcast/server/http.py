@@ -14,7 +14,13 @@ from litestar.openapi import OpenAPIConfig
 from litestar.params import Parameter
 from litestar.router import Router
 
-from rowcast.core.errors import AuthenticationError, InvalidInputError, LimitExceededError, RowcastError
+from rowcast.core.errors import (
+    AuthenticationError,
+    InvalidInputError,
+    LimitExceededError,
+    PermissionDeniedError,
+    RowcastError,
+)
 from rowcast.core.telemetry import tell
 from rowcast.server.keys import ApiKey, require_scope
 from rowcast.server.openapi import DocumentPlugin
@@ -65,6 +71,9 @@ def needs(
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         key = await find_key(bearer(connection.headers.get("authorization", "")))
+        if key.session is not None and not is_webhook_api(connection.scope["path"]):
+            # Elsewhere the same scopes reach a tenant's jobs and all other legs of its events.
+            raise PermissionDeniedError("A key that came from a link into the portal opens the webhook API only.")
         if scope is not None:
             require_scope(key, scope)
         connection.state["key"] = key

@@ -38,7 +38,10 @@ _SECRET_BYTES = 24
 
 
 class ApiKey(msgspec.Struct, frozen=True):
-    """What is known of a key; never the key itself. `tenant_id` None means all tenants."""
+    """What is known of a key; never the key itself. `tenant_id` None means all tenants.
+
+    A key that came from a link into the portal belongs to a `session`, be its name empty.
+    """
 
     id: str
     name: str
@@ -47,6 +50,7 @@ class ApiKey(msgspec.Struct, frozen=True):
     tenant_id: str | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    session: str | None = None
 
 
 class NewApiKey(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ update rowcast.api_key set revoked_at = clock_timestamp() where id = :id and rev
 
 -- name: find_key
 -- The key in force with this hash.
-select id, tenant_id, name, scopes, created_at, expires_at, revoked_at
+select id, tenant_id, name, scopes, created_at, expires_at, revoked_at, session
 from rowcast.api_key
 where hash = :hash and revoked_at is null and (expires_at is null or expires_at > clock_timestamp());
 

@@ -81,8 +81,8 @@ async def test_a_link_opens_what_its_capabilities_say(api: Running) -> None:
 
     for options, status in (({"readOnly": True}, 403), ({"capabilities": ["ViewBase"]}, 403), ({}, 201)):
         own = await traded(api, await linked(api, **options))
-        assert (await api.client.post("/api/v1/endpoints", headers=own, json=endpoint)).status_code == status
-        assert (await api.client.get("/api/v1/endpoints", headers=own)).status_code == 200
+        assert (await api.client.post("/api/v1/app/acme/endpoint", headers=own, json=endpoint)).status_code == status
+        assert (await api.client.get("/api/v1/app/acme/endpoint", headers=own)).status_code == 200
 
 
 async def test_a_removed_application_takes_its_portal_along(api: Running) -> None:
