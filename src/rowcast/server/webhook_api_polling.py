@@ -1,7 +1,7 @@
 """The webhook API: messages of an endpoint for whoever asks for them, instead of being posted to."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -15,6 +15,7 @@ from rowcast.server.webhook_api import PREFIX, Asked, Iterator, PageLimit, Reply
 from rowcast.server.webhook_api_answers import Answer
 from rowcast.server.webhook_api_body import read_body
 from rowcast.server.webhook_api_endpoints_frame import EndpointApi, EndpointName
+from rowcast.server.webhook_api_filters import asked_text
 from rowcast.server.webhook_api_message_forms import MessageOut, message_out
 from rowcast.store.pool import Connection
 from rowcast.webhooks.background_task import checked_time
@@ -85,13 +86,13 @@ def _poll(routes: PollingRoutes) -> HTTPRouteHandler:
         sink_id: str,
         limit: PageLimit = 50,
         iterator: Iterator = None,
-        begin: AskedAfter = None,
+        after: AskedAfter = None,
         event_type: AskedType = None,
         channel: AskedChannel = None,
     ) -> Reply:
         """Give the endpoint's messages after the iterator, since `after`, or since the endpoint was made."""
-        since = None if begin is None else asked_since(begin, "query")
-        chosen = PollFilter(event_type or None, channel or None)
+        since = None if after is None else checked_time(after, place=("query", "after"))
+        chosen = PollFilter(asked_text("event_type", event_type), asked_text("channel", channel))
 
         async def read(connection: Connection, endpoint: Endpoint, decided: int) -> Poll:
             if iterator:
@@ -127,7 +128,8 @@ def _consuming(routes: PollingRoutes) -> list[HTTPRouteHandler]:
     @post("/consumer/{consumer_id:str}/seek", guards=may_read, status_code=200, described=taken)
     async def seek(request: Asked, app_id: str, sink_id: str, consumer_id: str) -> Reply:
         """Let a consumer go on with what was made since a moment."""
-        since = asked_since(read_body(await request.body(), SeekIn).after, "body")
+        after = read_body(await request.body(), SeekIn).after
+        since = checked_time(after, place=("body", "after"))
         consumer, decided = checked_consumer(consumer_id), await poller.decided()
 
         async def act(connection: Connection, endpoint: Endpoint) -> Answer:
@@ -143,15 +145,6 @@ def poll_out(polled: Poll) -> PollOut:
     """Give what a poll answers."""
     shown: list[Any] = [message_out(each, has_content=True) for each in polled.messages]
     return PollOut(shown, iterator_of(polled.position), polled.is_done)
-
-
-def asked_since(at: datetime, source: str) -> datetime:
-    """Give a moment back if it can be looked for; one without a zone is meant in UTC.
-
-    Raises:
-        InvalidFieldError: `input.field`.
-    """
-    return checked_time(at.replace(tzinfo=UTC) if at.tzinfo is None else at, place=(source, "after"))
 
 
 def checked_consumer(name: str) -> str:

@@ -1,7 +1,7 @@
 """The webhook API: delivering again what an endpoint missed, and the tasks that do it."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -9,7 +9,6 @@ from litestar import Router, delete, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 
-from rowcast.core.topic import checked_event_type
 from rowcast.server.described import Described
 from rowcast.server.webhook_api import (
     PREFIX,
@@ -67,9 +66,9 @@ class BulkReplayIn(msgspec.Struct, frozen=True, rename="camel"):
     def chosen(self) -> Chosen:
         """Give it as a task takes it. What is still on its way is left alone, whatever was asked for."""
         return Chosen(
-            since=_with_zone(self.since),
-            until=_with_zone(self.until),
-            event_types=tuple(checked_event_type(each) for each in self.event_types) if self.event_types else None,
+            since=self.since,
+            until=self.until,
+            event_types=self.event_types or None,
             channel=self.channel,
             tag=self.tag,
             statuses=_SETTLED if self.status is None else _STATUSES[self.status],
@@ -194,9 +193,4 @@ def _tasks(routes: RecoveryRoutes) -> list[HTTPRouteHandler]:
 
 
 def _chosen(data: RecoverIn) -> Chosen:
-    return Chosen(since=_with_zone(data.since), until=_with_zone(data.until))
-
-
-def _with_zone(at: Any) -> Any:
-    """Give a time with its zone; one without is meant in UTC."""
-    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
+    return Chosen(since=data.since, until=data.until)

@@ -2,14 +2,15 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
 
 from rowcast.core.clock import Clock
 from rowcast.core.codec import decode_json, encode_json
-from rowcast.core.errors import InvalidFieldError, NotFoundError
+from rowcast.core.errors import InvalidFieldError, InvalidInputError, NotFoundError
+from rowcast.core.topic import checked_event_type
 from rowcast.store.pool import Database, Row, Session
 from rowcast.store.sql import load_queries
 from rowcast.webhooks.ids import NOISE_BYTES, task_id
@@ -66,33 +67,37 @@ class BackgroundTask(msgspec.Struct, frozen=True):
 
 
 def checked_chosen(chosen: Chosen) -> Chosen:
-    """Give what was chosen back if a task can go by it.
+    """Give what was chosen if a task can go by it, its times with their zones.
 
     Raises:
         InvalidFieldError: `input.field`.
     """
-    checked_time(chosen.since, place=("body", "since"))
-    if chosen.until is not None:
-        checked_time(chosen.until, place=("body", "until"))
-    if chosen.until is not None and chosen.until <= chosen.since:
+    since = checked_time(chosen.since, place=("body", "since"))
+    until = None if chosen.until is None else checked_time(chosen.until, place=("body", "until"))
+    if until is not None and until <= since:
         raise _refusal("until", "`until` must be later than `since`.")
     if chosen.event_types is not None and not 1 <= len(chosen.event_types) <= _NAMES_LIMIT:
         raise _refusal("eventTypes", f"Give 1 to {_NAMES_LIMIT} event types, or leave them out for all.")
-    for name in (*(chosen.event_types or ()), chosen.channel or "", chosen.tag or ""):
-        if "\x00" in name:
-            raise _refusal("eventTypes", "No name holds the character U+0000.")
-    return chosen
+    for event_type in chosen.event_types or ():
+        try:
+            checked_event_type(event_type)
+        except InvalidInputError as error:
+            raise _refusal("eventTypes", str(error)) from error
+    for field, name in (("channel", chosen.channel), ("tag", chosen.tag)):
+        if name is not None and not name.isprintable():
+            raise _refusal(field, "No name holds a character that cannot be seen.")
+    return msgspec.structs.replace(chosen, since=since, until=until)
 
 
 def checked_time(at: datetime, *, place: tuple[str, ...]) -> datetime:
-    """Give a moment back if the database can look for it.
+    """Give a moment with its zone if the database can look for it; one without a zone is meant in UTC.
 
     Raises:
-        InvalidFieldError: `input.field`, for one without a zone or of a year that nobody means.
+        InvalidFieldError: `input.field`, for one of a year that nobody means.
     """
-    if at.tzinfo is None or not _FIRST_YEAR <= at.year <= _LAST_YEAR:
-        raise InvalidFieldError("Give a time with its zone, such as 2026-11-21T09:00:00Z.", place=place)
-    return at
+    if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+        raise InvalidFieldError("Give a time that may have been, such as 2026-11-21T09:00:00Z.", place=place)
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
 class TaskTable:
@@ -114,11 +119,11 @@ class TaskTable:
         Raises:
             InvalidFieldError: `input.field`.
         """
-        checked_chosen(chosen)
+        checked = checked_chosen(chosen)
         bounds = await session.fetch_one(self._queries["task_bounds"])
         assert bounds is not None
         up_to = bounds["last_seq" if task == "endpoint.replay" else "last_delivery_id"]
-        arguments = Arguments(chosen, bounds["asked_at"], up_to)
+        arguments = Arguments(checked, bounds["asked_at"], up_to)
         row = await session.fetch_one(
             self._queries["add_task"],
             id=task_id(self._clock.now(), self._noise(NOISE_BYTES)),

@@ -69,7 +69,7 @@ class Recovery:
             try:
                 is_busy = await self.step()
             except Exception as error:  # noqa: BLE001 - task boundary: what is not done is done the next time
-                tell("recovery.step_failed", code=_named(error))
+                tell("background_task.step_failed", code=_named(error))
                 is_busy = False
             await (asyncio.sleep(_BUSY_WAIT_S) if is_busy else self._wait())
 
@@ -164,7 +164,7 @@ class Recovery:
         if row is None:
             return
         ended = read_task(row)
-        tell("recovery.ended", task=ended.task, status=ended.status, replayed=ended.replayed)
+        tell("background_task.ended", task=ended.task, status=ended.status, replayed=ended.replayed)
         types = [BACKGROUND_TASK_FINISHED]
         if ended.task == "endpoint.recover" and ended.status == "finished":
             types.append(ENDPOINT_RECOVERED)
@@ -179,7 +179,7 @@ class Recovery:
 
     async def _note_failure(self, held_id: str, error: Exception) -> None:
         code = _named(error)
-        tell("recovery.step_failed", code=code)
+        tell("background_task.step_failed", code=code)
         await self._database.execute(
             self._queries["step_failed"], id=held_id, most=_FAILURES_MOST, reason=f"failed: {code}"
         )
