@@ -1,4 +1,4 @@
-"""Limits of endpoints: their own rate, at most their tenant's, else that of the settings; less while they are slowed."""
+"""Limits of endpoints: their own rate, at most their tenant's, else that of the settings; less while slowed."""
 
 from collections.abc import Sequence
 

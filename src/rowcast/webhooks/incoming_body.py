@@ -13,6 +13,8 @@ from rowcast.webhooks.incoming import IncomingRequest, unreadable
 FORM = "application/x-www-form-urlencoded"
 KEPT_FIELD = "webhookHeaders"
 _FIELDS_LIMIT = 1000
+# As many as the outbox takes at once; what is over that is refused before there is work with each.
+_ITEMS_LIMIT = 10_000
 _ID_LIMIT = 200
 _ID = re.compile(r"[!-~]+\Z")
 _TYPE_LIMIT = 128
@@ -38,11 +40,13 @@ class Body(msgspec.Struct, frozen=True):
         """Give the objects of a list, each with its text as it was written.
 
         Raises:
-            InvalidInputError: `input.not_json`, when there is no such list of objects.
+            InvalidInputError: `input.not_json`, when there is no such list of objects, or more than 10,000 in it.
         """
         values = self.fields.get(name)
         if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
             raise unreadable(f"The body must be an object with the list {name!r} of objects.")
+        if len(values) > _ITEMS_LIMIT:
+            raise unreadable(f"The list {name!r} has more than {_ITEMS_LIMIT} objects.")
         fields: dict[str, msgspec.Raw] = decode_json(self.text, dict[str, msgspec.Raw])
         texts: list[msgspec.Raw] = decode_json(bytes(fields[name]), list[msgspec.Raw])
         return [Body(bytes(text), value) for text, value in zip(texts, values, strict=True)]

@@ -107,6 +107,8 @@ def checked_options(scheme: Scheme, options: SourceOptions) -> SourceOptions:
     texts = [text for value in given.values() for text in ((value,) if isinstance(value, str) else value)]
     if len(options.kept_headers) > SECRETS_LIMIT or not all(_is_plain(text) for text in texts):
         raise _misfit(f"An option is at most {_TEXT_LIMIT} characters of ASCII, and at most 10 headers are kept")
+    if options.content and not all(piece in options.content for piece in _signed_pieces(options)):
+        raise _misfit("The option content holds {body}, and with a timestampHeader {timestamp}: both must be signed")
     if options.public_url and not _is_url(options.public_url):
         raise _misfit("The option publicUrl is where the sender finds this server, such as https://hooks.example.com")
     return options
@@ -183,6 +185,11 @@ def written_secrets(secrets: Sequence[SourceSecret]) -> bytes:
 def parsed_secrets(text: bytes) -> tuple[SourceSecret, ...]:
     """Give secrets back from their JSON."""
     return tuple(decode_json(text, list[SourceSecret]))
+
+
+def _signed_pieces(options: SourceOptions) -> tuple[str, ...]:
+    # What is not signed anybody could exchange, and send the rest again.
+    return ("{body}", "{timestamp}") if options.timestamp_header else ("{body}",)
 
 
 def _is_plain(text: str) -> bool:

@@ -63,6 +63,11 @@ def test_what_a_source_can_be_is_taken(good: SourceDraft) -> None:
         (draft(scheme="hmac", options=SourceOptions(header="X\n")), "input.source"),
         (draft(scheme="hmac", options=SourceOptions(header="X" * 201)), "input.source"),
         (draft(options=SourceOptions(kept_headers=("x",) * 11)), "input.source"),
+        (draft(scheme="hmac", options=SourceOptions(header="X", content="{timestamp}.{id}")), "input.source"),
+        (
+            draft(scheme="hmac", options=SourceOptions(header="X", content="{body}", timestamp_header="T")),
+            "input.source",
+        ),
         (draft(secrets=("short",)), "input.secret"),
         (draft(secrets=("eight characters\n",)), "input.secret"),
         (draft(scheme="standard"), "input.secret"),

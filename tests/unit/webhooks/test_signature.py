@@ -12,6 +12,7 @@ from standardwebhooks import Webhook
 
 from rowcast.core.clock import SystemClock
 from rowcast.core.errors import InvalidInputError, InvalidSignatureError, RowcastError, StaleTimestampError
+from rowcast.webhooks import signature
 from rowcast.webhooks.asymmetric import new_private_key, public_key
 from rowcast.webhooks.signature import (
     checked_secret,
@@ -209,6 +210,20 @@ def test_missing_or_altered_header_is_refused(change: dict[str, str]) -> None:
 def test_body_altered_by_a_byte_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidSignatureError):
         verify([SECRET], headers(), body, now=NOW)
+
+
+def test_a_stranger_makes_no_more_work_than_a_few_readings_of_the_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    monkeypatch.setattr(signature, "is_signed_by", lambda _, content, __: bool(read.append(len(content))))
+    keys = [public_key(new_private_key()) for _ in range(10)]
+    given = " ".join(f"v1a,{number:086d}==" for number in range(32))
+
+    with pytest.raises(InvalidSignatureError):
+        verify(keys, headers(signature=given), b"x" * 1_000_000, now=NOW)
+
+    # Each of the 320 pairs would read all of it, for seconds.
+    assert sum(read) <= 8_388_608
+    assert len(read) >= 4
 
 
 def test_nothing_verifies_without_a_secret() -> None:
