@@ -65,7 +65,13 @@ class Examples:
         checked_message(draft, now=self._clock.now())
         if data.payload is not None:
             await self._check.check(connection, draft)
-        event_id = await self._table.send(connection, endpoint, event_type=data.event_type, payload=payload)
+        event_id = await self._table.send(
+            connection,
+            endpoint,
+            event_type=data.event_type,
+            payload=payload,
+            aggregate_type=self._check.aggregate_type(data.event_type),
+        )
         message = await self._messages.get(connection, endpoint.tenant_id, message_id(event_id))
         return message_out(message, has_content=True)
 

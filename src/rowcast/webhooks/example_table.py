@@ -23,7 +23,13 @@ class ExampleTable:
         self._queries = load_queries("rowcast.webhooks")
 
     async def send(
-        self, session: Session, endpoint: Endpoint, *, event_type: str, payload: dict[str, object]
+        self,
+        session: Session,
+        endpoint: Endpoint,
+        *,
+        event_type: str,
+        payload: dict[str, object],
+        aggregate_type: str | None = None,
     ) -> uuid.UUID:
         """Write one with the delivery that it is owed, and give its event's id.
 
@@ -39,6 +45,7 @@ class ExampleTable:
             tenant_id=endpoint.tenant_id,
             event_type=event_type,
             payload=encode_json(payload).decode(),
+            aggregate_type=aggregate_type,
             topic=_TOPIC_PREFIX + endpoint.id,
         )
         assert row is not None  # it gives one row or refuses

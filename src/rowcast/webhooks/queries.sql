@@ -93,7 +93,7 @@ update rowcast.endpoint set transform = :transform, changed_at = clock_timestamp
 
 -- name: emit_example
 -- The event of an example.
-select rowcast.emit_json(:tenant_id, :event_type, :payload::text::json, null, null, null, null, null, null, :topic) as id;
+select rowcast.emit_json(:tenant_id, :event_type, :payload::text::json, :aggregate_type, null, null, null, null, null, :topic) as id;
 
 -- name: owe_example
 -- What one endpoint alone is owed of an example, as its relay would have written it.

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from rowcast.core.envelope import Envelope
-from rowcast.webhooks.message import message_body
+from rowcast.webhooks.message import MESSAGE_AGGREGATE, message_body
 
 EVENT = Envelope(
     id=UUID("01900000-0000-7000-8000-000000000001"),
@@ -24,3 +24,7 @@ def test_body_carries_the_payload_as_it_was_emitted() -> None:
     assert message_body(EVENT) == (
         b'{"type":"orders.confirmed","timestamp":"2026-06-19T12:00:00.123456Z","data":{"b": 1.10, "a": [ ]}}'
     )
+
+
+def test_a_message_of_the_api_is_what_its_caller_sent() -> None:
+    assert message_body(msgspec.structs.replace(EVENT, aggregate_type=MESSAGE_AGGREGATE)) == b'{"b": 1.10, "a": [ ]}'
