@@ -1,25 +1,14 @@
-"""The webhook API: recovery and its tasks, and polling, as whoever calls them over HTTP sees them."""
+"""The webhook API: recovery and its tasks, as whoever calls it over HTTP sees them."""
 
-from rowcast.store.sql import parse_query
 from tests.integration.server.running import Running
-from tests.integration.server.webhook_calls import assert_refused, places_in
+from tests.integration.server.webhook_calls import assert_refused, endpoint_path, places_in
 
 SINCE = {"since": "2026-01-01T00:00:00Z"}
 WAYS = ("recover", "replay-missing", "bulk-replay")
 
 
-async def with_endpoint(api: Running, tenant: str = "acme") -> str:
-    """Give the path of a new endpoint of a tenant, named `shop`."""
-    headers = await api.key()
-    body = {"url": "https://hooks.example.com/", "uid": "shop"}
-    await api.client.post("/api/v1/app", headers=headers, json={"name": tenant, "uid": tenant})
-    reply = await api.client.post(f"/api/v1/app/{tenant}/endpoint", headers=headers, json=body)
-    assert reply.status_code == 201, reply.text
-    return f"/api/v1/app/{tenant}/endpoint/shop"
-
-
 async def test_a_task_is_seen_listed_and_stopped_by_its_own_tenant_only(api: Running) -> None:
-    path = await with_endpoint(api)
+    path = await endpoint_path(api)
     own, other = await api.key(tenant="acme"), await api.key(tenant="other")
     client = api.client
     begun = [(await client.post(f"{path}/{way}", headers=own, json=SINCE)).json() for way in WAYS]
@@ -49,7 +38,7 @@ async def test_a_task_is_seen_listed_and_stopped_by_its_own_tenant_only(api: Run
 
 
 async def test_the_same_request_again_begins_no_second_task(api: Running) -> None:
-    path = await with_endpoint(api)
+    path = await endpoint_path(api)
     headers = {**await api.key(), "idempotency-key": "once"}
 
     first = await api.client.post(f"{path}/recover", headers=headers, json=SINCE)
@@ -61,7 +50,7 @@ async def test_the_same_request_again_begins_no_second_task(api: Running) -> Non
 
 
 async def test_what_cannot_be_recovered_by_is_refused_at_its_place(api: Running) -> None:
-    path, headers = await with_endpoint(api), await api.key()
+    path, headers = await endpoint_path(api), await api.key()
     for way, body, field in (
         ("recover", {}, "since"),
         ("recover", {"since": "yesterday"}, "since"),
@@ -78,42 +67,3 @@ async def test_what_cannot_be_recovered_by_is_refused_at_its_place(api: Running)
     ):
         reply = await api.client.post(f"{path}/{way}", headers=headers, json=body)
         assert places_in(reply) == [["body", field]], body
-
-
-async def test_messages_are_polled_by_their_own_tenant_only(api: Running) -> None:
-    path = (await with_endpoint(api)).replace("endpoint", "poller")
-    own, other = await api.key(tenant="acme"), await api.key(tenant="other")
-    emit = parse_query("test", "select rowcast.emit('acme', 'orders.paid', '{\"n\":1}'::jsonb)")
-    await api.app.database.fetch(emit)
-    client = api.client
-
-    page = (await client.get(path, headers=own)).json()
-    assert page.keys() == {"data", "iterator", "done"}
-    assert [each["payload"] for each in page["data"]] == [{"n": 1}]
-    assert (await client.get(path, headers=own, params={"iterator": page["iterator"]})).json()["data"] == []
-    for refused in (
-        await client.get(path, headers=other),
-        await client.get(f"{path}/consumer/me", headers=other),
-        await client.post(f"{path}/consumer/me/seek", headers=other, json={"after": SINCE["since"]}),
-        await client.get(path.replace("shop", "nobody"), headers=own),
-    ):
-        assert_refused(refused, 404)
-
-
-async def test_what_cannot_be_polled_by_is_refused_at_its_place(api: Running) -> None:
-    path, headers = (await with_endpoint(api)).replace("endpoint", "poller"), await api.key()
-    for field, value in (
-        ("iterator", "at_g"),
-        ("after", "never"),
-        ("after", "9999-12-31T23:59:59Z"),
-        ("limit", "0"),
-        ("event_type", "a\x00b"),
-        ("channel", "a\x00b"),
-    ):
-        reply = await api.client.get(path, headers=headers, params={field: value})
-        assert places_in(reply) == [["query", field]], (field, value)
-    for name in ("a%00b", "x" * 257):
-        reply = await api.client.get(f"{path}/consumer/{name}", headers=headers)
-        assert places_in(reply) == [["path", "consumer_id"]]
-    reply = await api.client.post(f"{path}/consumer/me/seek", headers=headers, json={"after": "9999-12-31T23:59:59Z"})
-    assert places_in(reply) == [["body", "after"]]

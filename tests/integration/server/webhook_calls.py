@@ -35,3 +35,13 @@ async def made_application(api: Running, headers: dict[str, str], **fields: Any)
     assert reply.status_code == 201, reply.text
     value: dict[str, Any] = reply.json()
     return value
+
+
+async def endpoint_path(api: Running, tenant: str = "acme") -> str:
+    """Give the path of a new endpoint `shop` of a tenant."""
+    headers = await api.key()
+    body = {"url": "https://hooks.example.com/", "uid": "shop"}
+    await api.client.post("/api/v1/app", headers=headers, json={"name": tenant, "uid": tenant})
+    reply = await api.client.post(f"/api/v1/app/{tenant}/endpoint", headers=headers, json=body)
+    assert reply.status_code == 201, reply.text
+    return f"/api/v1/app/{tenant}/endpoint/shop"

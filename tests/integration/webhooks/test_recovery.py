@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rowcast.core.errors import InvalidFieldError, NotFoundError, StoreUnavailableError
+from rowcast.core.errors import NotFoundError, StoreUnavailableError
 from rowcast.webhooks.background_task import drop_old_tasks
 from rowcast.webhooks.recovery import Recovery
 from tests.integration.egress.receivers import answer
@@ -358,13 +358,3 @@ async def test_tasks_that_ended_long_ago_are_removed(rows: LedgerRows) -> None:
     left = await rows.fetch("select id from rowcast.background_task order by id")
     assert {row["id"] for row in left} == {new, running}
     assert old not in {new, running}
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"event_types": ()}, {"event_types": ("a\x00",)}, {"event_types": ("a",) * 101}, {"hours": 0, "until": 1}]
-)
-async def test_what_no_task_can_go_by_is_refused(rows: LedgerRows, wrong: dict[str, Any]) -> None:
-    if "until" in wrong:
-        wrong = {**wrong, "until": datetime.now(UTC) - timedelta(hours=1)}
-    with pytest.raises(InvalidFieldError):
-        await rows.begin(**wrong)
