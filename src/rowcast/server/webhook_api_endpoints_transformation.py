@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import UNSET, UnsetType
 
 from rowcast.core.clock import Clock
-from rowcast.core.errors import InvalidFieldError
+from rowcast.core.errors import InvalidFieldError, InvalidInputError
 from rowcast.server.described import Described
 from rowcast.server.webhook_api import PREFIX, Asked, EmptyReply, Reply, replied
 from rowcast.server.webhook_api_answers import Answer
@@ -17,7 +17,7 @@ from rowcast.server.webhook_api_body import read_body
 from rowcast.server.webhook_api_endpoints_frame import ENDPOINT_PATH, EndpointApi
 from rowcast.store.pool import Connection
 from rowcast.webhooks.endpoint import Endpoint
-from rowcast.webhooks.transform import TransformError, parse_template, rendered
+from rowcast.webhooks.transform import parse_template, rendered
 from rowcast.webhooks.transformation import Transformation, TransformationChange, changed_transformation
 
 _PATH = f"{ENDPOINT_PATH}/transformation"
@@ -121,7 +121,8 @@ def _simulated(data: SimulationIn, kept: Transformation, *, now: datetime) -> ms
         raise InvalidFieldError("The endpoint has no template; give one.", place=("body", "code"))
     variables = kept.variables if data.variables is None else data.variables
     message = {"type": data.event_type, "timestamp": now.isoformat(), "data": data.payload, "variables": variables}
+    template = parse_template(code)
     try:
-        return msgspec.Raw(rendered(parse_template(code), message))
-    except TransformError as error:
+        return msgspec.Raw(rendered(template, message))
+    except InvalidInputError as error:
         raise InvalidFieldError(str(error), place=("body", "payload")) from error

@@ -11,6 +11,7 @@ SMALL: Mapping[str, Any] = {"example": True}
 """What is sent where nothing is known of a type."""
 _DEPTH_LIMIT = 8
 _VALUES_LIMIT = 500
+_TEXT_LIMIT_CHARS = 1000
 _FORMATS = {
     "date-time": "2026-01-01T00:00:00Z",
     "date": "2026-01-01",
@@ -125,9 +126,10 @@ def _type_of(schema: Mapping[str, Any]) -> Any:
 
 
 def _text(schema: Mapping[str, Any]) -> str:
-    text: str = _FORMATS.get(str(schema.get("format")), "example")
-    least, most = _count(schema, "minLength", 0), _count(schema, "maxLength", 10_000)
-    return (text + "x" * max(0, min(least, 10_000) - len(text)))[: max(0, most)]
+    text = _FORMATS.get(str(schema.get("format")), "example")
+    least, most = (_count(schema, word, 0) for word in ("minLength", "maxLength"))
+    longer = text.ljust(int(min(least, _TEXT_LIMIT_CHARS)), "x")
+    return longer[: int(max(0, most))] if "maxLength" in schema else longer
 
 
 def _number(schema: Mapping[str, Any], *, is_whole: bool) -> int | float:

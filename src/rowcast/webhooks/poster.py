@@ -6,7 +6,7 @@ import msgspec
 
 from rowcast.core.clock import Clock
 from rowcast.core.envelope import Envelope
-from rowcast.core.errors import RowcastError
+from rowcast.core.errors import InvalidInputError, RowcastError
 from rowcast.core.outcome import Rejected, Retry
 from rowcast.egress.client import EgressClient
 from rowcast.egress.guard import Policy
@@ -19,7 +19,6 @@ from rowcast.webhooks.message_reader import Body, MessageReader
 from rowcast.webhooks.sealing import KeyRing, seal_context
 from rowcast.webhooks.signature import signed_headers
 from rowcast.webhooks.token_source import TokenSource
-from rowcast.webhooks.transform import TransformError
 from rowcast.webhooks.transformation import Transformation, transformed_body
 
 _UNAUTHORIZED = 401
@@ -59,8 +58,8 @@ class Poster:
             # An operator's mistake, not the endpoint's: it is tried again when the key may be back.
             return Retry("secret_unopened", excerpt=error.code)
         try:
-            body = await self._body(endpoint, event)
-        except TransformError as error:
+            body = await posted_body(self._messages, endpoint, event)
+        except InvalidInputError as error:
             # The same message and the same template will not fit better later.
             return Rejected("transform_failed", excerpt=str(error))
         if body is None:
@@ -74,13 +73,6 @@ class Poster:
         if isinstance(authentication, OAuth2) and answer.status == _UNAUTHORIZED:
             self._tokens.forget(tenant_id, authentication, hidden["authorization"].removeprefix("Bearer "))
         return Posted(endpoint.url, sent, hidden, answer, self._clock.now())
-
-    async def _body(self, endpoint: SigningEndpoint, event: Envelope) -> Body | None:
-        """Give what is posted; what has no JSON of ours in it is never transformed."""
-        body = await self._messages.body(event)
-        if body is None or body.is_raw or endpoint.transformation is None:
-            return body
-        return Body(transformed_body(event, msgspec.json.decode(endpoint.transformation, type=Transformation)))
 
     def _signed(self, endpoint: SigningEndpoint, event: Envelope, body: bytes) -> dict[str, str]:
         timestamp_s = int(self._clock.now().timestamp())
@@ -116,6 +108,20 @@ class Poster:
                     return Retry("token_failed", excerpt=f"The token URL gave no token: {token.problem}.")
                 return _with_authorization(own, f"Bearer {token.value}")
         return own
+
+
+async def posted_body(messages: MessageReader, endpoint: SigningEndpoint, event: Envelope) -> Body | None:
+    """Give what is posted of an event to an endpoint; what has no JSON of ours in it is never transformed.
+
+    Returns:
+        None where nothing is left of it.
+    Raises:
+        InvalidInputError: `input.transform`.
+    """
+    body = await messages.body(event)
+    if body is None or body.is_raw or endpoint.transformation is None:
+        return body
+    return Body(transformed_body(event, msgspec.json.decode(endpoint.transformation, type=Transformation)))
 
 
 def _with_authorization(own: dict[str, str], value: str) -> dict[str, str]:

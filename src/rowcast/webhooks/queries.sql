@@ -9,14 +9,6 @@ returning id, tenant_id, uid, url, description, event_types, channels, throttle_
           signature_scheme, is_ordered, retry_schedule_s, log_level, coalesce((transform ->> 'enabled')::boolean, false) as is_transformed,
           failing_since, disabled_at, coalesce(disabled_reason, '') as disabled_reason, created_at, changed_at;
 
--- name: get_endpoint
--- One endpoint of one tenant.
-select id, tenant_id, uid, url, description, event_types, channels, throttle_rate, metadata, version, disabled as is_disabled,
-       signature_scheme, is_ordered, retry_schedule_s, log_level, coalesce((transform ->> 'enabled')::boolean, false) as is_transformed,
-       failing_since, disabled_at, coalesce(disabled_reason, '') as disabled_reason, created_at, changed_at
-from rowcast.endpoint
-where tenant_id = :tenant_id and id = :id;
-
 -- name: named_endpoint
 -- The endpoint of one tenant with this id or uid. No uid looks like an id.
 select id, tenant_id, uid, url, description, event_types, channels, throttle_rate, metadata, version, disabled as is_disabled,

@@ -76,13 +76,13 @@ class EndpointTable:
         await self.secrets.add(session, tenant_id=tenant_id, endpoint_id=made.id, secret=secret)
         return made
 
-    async def get(self, tenant_id: str, id: str) -> Endpoint:  # noqa: A002 - the field's own name
-        """Give one endpoint.
+    async def get(self, tenant_id: str, name: str) -> Endpoint:
+        """Give a tenant's endpoint by id or uid.
 
         Raises:
             NotFoundError: `input.not_found`, also for another tenant's endpoint.
         """
-        return _found(await self._database.fetch_one(self._queries["get_endpoint"], tenant_id=tenant_id, id=id))
+        return await self.named(self._database, tenant_id, name)
 
     async def find(self, session: Session, tenant_id: str, name: str, *, is_held: bool = False) -> Endpoint | None:
         """Give a tenant's endpoint by id or uid, or None; `is_held` lets nobody else change it in the meantime."""

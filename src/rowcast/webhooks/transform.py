@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from rowcast.core.codec import decode_json, encode_json
-from rowcast.core.errors import InvalidFieldError, InvalidInputError, RowcastError
+from rowcast.core.errors import InvalidFieldError, InvalidInputError
 
 TEMPLATE_LIMIT_BYTES = 16_384
 DEPTH_LIMIT = 16
@@ -33,12 +33,6 @@ _PLACEHOLDER = re.compile(r"\{\{\s*([^{}\s]+)\s*\}\}")
 _DIGITS = re.compile(r"[0-9]{1,6}\Z")
 
 Path = tuple[str, ...]
-
-
-class TransformError(RowcastError):
-    """A template that fits no message like this one; the text says which place of it."""
-
-    code = "transform.failed"
 
 
 class _Value(msgspec.Struct, frozen=True):
@@ -112,13 +106,13 @@ def rendered(template: Template, message: Mapping[str, Any]) -> bytes:
         template: What `parse_template` gave.
         message: `type`, `timestamp`, `data` and `variables`.
     Raises:
-        TransformError: `transform.failed`: something that is no list is to be gone through, or the body is too large.
+        InvalidInputError: `input.transform`: something that is no list is to be gone through, or the body is too large.
     """
     value = _Writer().value(template.node, message)
     try:
         body = encode_json(None if value is _LEFT_OUT else value)
     except InvalidInputError as error:
-        raise TransformError("What the template makes is no JSON.") from error
+        raise _failure("What the template makes is no JSON.") from error
     if len(body) > OUTPUT_LIMIT_BYTES:
         raise _too_large()
     return body
@@ -237,9 +231,9 @@ class _Writer:
         if items is None:
             return []
         if not isinstance(items, list):
-            raise TransformError(f"'{'.'.join(path)[:100]}' is no list, and the template goes through it.")
+            raise _failure(f"'{'.'.join(path)[:100]}' is no list, and the template goes through it.")
         if len(items) > ITEMS_LIMIT:
-            raise TransformError(f"'{'.'.join(path)[:100]}' has more than {ITEMS_LIMIT} items.")
+            raise _failure(f"'{'.'.join(path)[:100]}' has more than {ITEMS_LIMIT} items.")
         made = (self.value(inner, {**scope, "item": item, "index": at}) for at, item in enumerate(items))
         return [value for value in made if value is not _LEFT_OUT]
 
@@ -270,11 +264,15 @@ def _json(value: Any) -> bytes:
     try:
         return encode_json(value)
     except InvalidInputError as error:
-        raise TransformError("A value of the message is nested too deeply.") from error
+        raise _failure("A value of the message is nested too deeply.") from error
 
 
-def _too_large() -> TransformError:
-    return TransformError(f"The template makes a body of more than {OUTPUT_LIMIT_BYTES} bytes.")
+def _too_large() -> InvalidInputError:
+    return _failure(f"The template makes a body of more than {OUTPUT_LIMIT_BYTES} bytes.")
+
+
+def _failure(sentence: str) -> InvalidInputError:
+    return InvalidInputError(sentence, code="input.transform")
 
 
 def _refusal(problem: str, place: Sequence[str] = ()) -> InvalidFieldError:

@@ -8,8 +8,8 @@ from msgspec import UNSET, UnsetType
 
 from rowcast.core.codec import decode_json, encode_json
 from rowcast.core.envelope import Envelope
-from rowcast.core.errors import InvalidFieldError, InvalidInputError
-from rowcast.webhooks.transform import TransformError, parse_template, rendered
+from rowcast.core.errors import InvalidFieldError
+from rowcast.webhooks.transform import parse_template, rendered
 
 VARIABLES_LIMIT = 50
 VARIABLES_LIMIT_BYTES = 16_384
@@ -54,12 +54,8 @@ def transformed_body(event: Envelope, transformation: Transformation) -> bytes:
     """Give the body that the template makes of an event; it is posted instead of the ordinary one.
 
     Raises:
-        TransformError: `transform.failed`.
+        InvalidInputError: `input.transform`, or of another code where template or payload can be read no longer.
     """
-    try:
-        template = parse_template(transformation.code or "null")
-        message = decode_json(encode_json({"timestamp": event.occurred_at, "type": event.event_type}))
-        message |= {"data": decode_json(event.payload), "variables": transformation.variables}
-    except InvalidInputError as error:
-        raise TransformError("The template or the payload can be read no longer.") from error
-    return rendered(template, message)
+    template = parse_template(transformation.code or "null")
+    message = decode_json(encode_json({"type": event.event_type, "timestamp": event.occurred_at}))
+    return rendered(template, {**message, "data": decode_json(event.payload), "variables": transformation.variables})

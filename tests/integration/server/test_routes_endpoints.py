@@ -97,3 +97,28 @@ async def test_pages_give_every_endpoint_once(api: Running) -> None:
 
     assert [len(first), len(second)] == [2, 1]
     assert {item["id"] for item in first + second} == ids
+
+
+async def test_an_endpoint_has_all_that_the_webhook_api_knows_and_is_named_by_its_uid(api: Running) -> None:
+    headers = await api.key(tenant="acme")
+    own = {
+        "uid": "crm", "channels": ["eu"], "throttleRate": 3, "metadata": {"a": "b"}, "isOrdered": True,
+        "retryScheduleS": [5.0], "logLevel": "failures",
+    }  # fmt: skip
+
+    endpoint = await made(api, headers, signatureScheme="v1a", **own)
+    put = await api.client.put(f"{PATH}/crm", headers=headers, json={"url": URL + "2", "throttleRate": None})
+    taken = await api.client.post(PATH, headers=headers, json={"url": URL, "uid": "crm"})
+    wrong = await api.client.put(f"{PATH}/crm", headers=headers, json={"url": URL, "uid": "ep_1"})
+    read = await api.client.get(f"{PATH}/crm", headers=headers)
+    removed = await api.client.delete(f"{PATH}/crm", headers=headers)
+
+    assert {name: endpoint[name] for name in own} == own
+    assert endpoint["secret"].startswith("whpk_")
+    assert {name: put.json()[name] for name in own} == {**own, "throttleRate": None}
+    assert (put.json()["url"], put.json()["signatureScheme"]) == (URL + "2", "v1a")
+    assert read.json() == put.json()
+    assert_problem(taken, 409, "input.conflict")
+    assert_problem(wrong, 422, "input.field")
+    assert removed.status_code == 204
+    assert_problem(await api.client.get(f"{PATH}/{endpoint['id']}", headers=headers), 404, "input.not_found")

@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rowcast.core.errors import InvalidFieldError
+from rowcast.core.errors import InvalidFieldError, InvalidInputError
 from rowcast.webhooks.transform import (
     DEPTH_LIMIT,
     ITEMS_LIMIT,
     NODES_LIMIT,
     OUTPUT_LIMIT_BYTES,
     TEMPLATE_LIMIT_BYTES,
-    TransformError,
     parse_template,
     rendered,
 )
@@ -114,7 +113,7 @@ def test_a_body_that_grows_too_large_stops_early() -> None:
     nested = {"$each": "data.lines", "$as": {"$each": "data.lines", "$as": {"$if": "data.nothing", "then": 1}}}
 
     for template in (nested, ["{{ data.text }}"] * 3, "{{ data.text }}" * 3, "{{ data.wide }}"):
-        with pytest.raises(TransformError, match=str(OUTPUT_LIMIT_BYTES)):
+        with pytest.raises(InvalidInputError, match=str(OUTPUT_LIMIT_BYTES)):
             made(template, lines)
     assert len(made(["{{ data.text }}"] * 2, lines)) == 2
 
@@ -123,7 +122,7 @@ def test_what_is_no_list_or_too_long_a_one_is_not_gone_through() -> None:
     template = {"$each": "data", "$as": 1}
 
     for data in ("text", {"a": 1}, 5, [0] * (ITEMS_LIMIT + 1)):
-        with pytest.raises(TransformError, match="'data'"):
+        with pytest.raises(InvalidInputError, match="'data'"):
             made(template, {**MESSAGE, "data": data})
 
 
@@ -156,7 +155,7 @@ def test_whatever_is_written_is_refused_or_makes_json_or_fails_with_its_own_erro
         return
     try:
         body = rendered(parsed, {**MESSAGE, "data": data})
-    except TransformError:
+    except InvalidInputError:
         return
     json.loads(body)
     assert len(body) <= OUTPUT_LIMIT_BYTES

@@ -9,8 +9,7 @@ import msgspec
 import pytest
 
 from rowcast.core.envelope import Envelope
-from rowcast.core.errors import InvalidFieldError
-from rowcast.webhooks.transform import TransformError
+from rowcast.core.errors import InvalidFieldError, InvalidInputError
 from rowcast.webhooks.transformation import (
     Transformation,
     TransformationChange,
@@ -65,5 +64,5 @@ def test_the_body_is_what_the_template_says_and_nothing_else() -> None:
     [('{"$each": "data.id", "$as": 1}', '{"id":"o1"}'), ("{{", "{}"), ('"{{ data }}"', "[" * 3000 + "]" * 3000)],
 )
 def test_what_does_not_fit_fails_with_one_error(code: str, payload: str) -> None:
-    with pytest.raises(TransformError):
+    with pytest.raises(InvalidInputError):
         transformed_body(event(payload), Transformation(code, True))
