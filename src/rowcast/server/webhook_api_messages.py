@@ -7,6 +7,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from rowcast.core.clock import Clock
 from rowcast.core.errors import InvalidFieldError, NotFoundError
+from rowcast.server.described import Described
 from rowcast.server.keys import require_scope
 from rowcast.server.webhook_api import (
     PREFIX,
@@ -19,10 +20,11 @@ from rowcast.server.webhook_api import (
 from rowcast.server.webhook_api_answers import Answer
 from rowcast.server.webhook_api_applications import ApplicationIn, application_named
 from rowcast.server.webhook_api_body import read_body
-from rowcast.server.webhook_api_message_forms import MessageIn, message_out
-from rowcast.server.webhook_api_pages import page_of
+from rowcast.server.webhook_api_message_forms import MessageIn, MessageOut, message_out
+from rowcast.server.webhook_api_pages import Page, page_of
 from rowcast.server.webhook_api_query import (
     CHOSEN,
+    EVENT_TYPES,
     AskedTurn,
     ChosenMessages,
     WithContent,
@@ -35,8 +37,6 @@ from rowcast.webhooks.ids import MESSAGE_PREFIX
 from rowcast.webhooks.message_draft import checked_message
 from rowcast.webhooks.message_table import MessageTable
 from rowcast.webhooks.payload_check import PayloadCheck
-
-TURN = newest_first(MESSAGE_PREFIX)
 
 
 class MessageRoutes:
@@ -60,7 +60,12 @@ def message_routes(own: MessageRoutes) -> Router:
 def _sending(own: MessageRoutes) -> list[HTTPRouteHandler]:
     api = own.api
 
-    @post("/{app_id:str}/msg", guards=api.may("events:write"), status_code=202)
+    @post(
+        "/{app_id:str}/msg",
+        guards=api.may("events:write"),
+        status_code=202,
+        described=Described(MessageIn, MessageOut, (404, 409, 413)),
+    )
     async def create_message(request: Asked, app_id: str, with_content: WithContent = True) -> Reply:
         """Send a message to every endpoint that wants it; its event and what is said beside it are one commit."""
         data, now = read_body(await request.body(), MessageIn), own.clock.now()
@@ -81,7 +86,12 @@ def _looking(own: MessageRoutes) -> list[HTTPRouteHandler]:
     api = own.api
     may_read = api.may("events:read")
 
-    @get("/{app_id:str}/msg", guards=may_read, dependencies={"turn": TURN, "chosen": CHOSEN})
+    @get(
+        "/{app_id:str}/msg",
+        guards=may_read,
+        dependencies={"turn": newest_first(MESSAGE_PREFIX), "chosen": CHOSEN},
+        described=Described(gives=Page[MessageOut], asks=EVENT_TYPES),
+    )
     async def list_messages(
         request: Asked, app_id: str, turn: AskedTurn, chosen: ChosenMessages, with_content: WithContent = True
     ) -> Reply:
@@ -99,7 +109,7 @@ def _looking(own: MessageRoutes) -> list[HTTPRouteHandler]:
         show = partial(message_out, has_content=with_content)
         return replied(Answer(200, page_of(rows, turn, key=lambda each: each.id, show=show)))
 
-    @get("/{app_id:str}/msg/{msg_id:str}", guards=may_read)
+    @get("/{app_id:str}/msg/{msg_id:str}", guards=may_read, described=Described(gives=MessageOut))
     async def read_message(request: Asked, app_id: str, msg_id: str, with_content: WithContent = True) -> Reply:
         """Give one message, named by its id or by its caller's own."""
         application = await api.application(request, app_id)

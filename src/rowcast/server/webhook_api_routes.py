@@ -11,6 +11,7 @@ from rowcast.server.policy import egress_policy
 from rowcast.server.webhook_api import WebhookApi
 from rowcast.server.webhook_api_answers import AnswerTable
 from rowcast.server.webhook_api_applications import application_routes
+from rowcast.server.webhook_api_attempts import AttemptRoutes, attempt_routes
 from rowcast.server.webhook_api_endpoints import endpoint_routes
 from rowcast.server.webhook_api_endpoints_frame import EndpointApi
 from rowcast.server.webhook_api_endpoints_private import endpoint_private_routes
@@ -22,6 +23,7 @@ from rowcast.server.webhook_api_polling import PollingRoutes, polling_routes
 from rowcast.server.webhook_api_portal import hosted_routes, portal_routes
 from rowcast.server.webhook_api_recovery import RecoveryRoutes, recovery_routes
 from rowcast.webhooks.application_table import ApplicationTable
+from rowcast.webhooks.attempt_list import AttemptList
 from rowcast.webhooks.background_task import TaskTable
 from rowcast.webhooks.endpoint_privates import EndpointPrivates
 from rowcast.webhooks.event_type import declared_types
@@ -55,6 +57,7 @@ def webhook_api_routes(app: App, *, find_key: KeyFinder) -> Sequence[Router]:
         transformation_routes(endpoints, clock=app.clock),
         event_type_routes(api, types),
         message_routes(messages),
+        attempt_routes(AttemptRoutes(endpoints, messages=messages.table, attempts=AttemptList())),
         recovery_routes(recovery),
         polling_routes(polling),
         portal_routes(api),

@@ -500,6 +500,126 @@ values (:event_id, :tenant_id, :uid, :channels, :tags, :raw_payload, :content_ty
 on conflict (tenant_id, uid) where uid is not null do nothing
 returning event_id;
 
+-- name: attempts_of_endpoint
+-- One page of the attempts at an endpoint that fit, in the order of their deliveries or the other way round.
+(select delivery_id, fence, event_id, target, attempt, code, reason, excerpt, detail, started_at, latency_ms, url, is_manual,
+       attempt_status, id, event_type, payload, created_at, uid, channels, tags, deliver_at, is_expunged
+ from rowcast.message_attempt
+ where not :is_falling::boolean and tenant_id = :tenant_id and target = :target
+   and delivery_id >= :delivery_id::bigint and (delivery_id, fence) > (:delivery_id::bigint, :fence::bigint)
+   and (:statuses::integer[] is null or attempt_status = any(:statuses)) and (:code_class::integer is null or code_class = :code_class)
+   and (:event_types::text[] is null or event_type = any(:event_types))
+   and (:channel::text is null or :channel = any(channels)) and (:tag::text is null or :tag = any(tags))
+   and (:since::timestamptz is null or started_at > :since) and (:until::timestamptz is null or started_at < :until)
+ order by delivery_id, fence limit :most)
+union all
+(select delivery_id, fence, event_id, target, attempt, code, reason, excerpt, detail, started_at, latency_ms, url, is_manual,
+       attempt_status, id, event_type, payload, created_at, uid, channels, tags, deliver_at, is_expunged
+ from rowcast.message_attempt
+ where :is_falling::boolean and tenant_id = :tenant_id and target = :target
+   and delivery_id <= :delivery_id::bigint and (delivery_id, fence) < (:delivery_id::bigint, :fence::bigint)
+   and (:statuses::integer[] is null or attempt_status = any(:statuses)) and (:code_class::integer is null or code_class = :code_class)
+   and (:event_types::text[] is null or event_type = any(:event_types))
+   and (:channel::text is null or :channel = any(channels)) and (:tag::text is null or :tag = any(tags))
+   and (:since::timestamptz is null or started_at > :since) and (:until::timestamptz is null or started_at < :until)
+ order by delivery_id desc, fence desc limit :most);
+
+-- name: attempts_of_message
+-- The same of one message, which has few.
+select delivery_id, fence, event_id, target, attempt, code, reason, excerpt, detail, started_at, latency_ms, url, is_manual,
+       attempt_status, id, event_type, payload, created_at, uid, channels, tags, deliver_at, is_expunged
+from rowcast.message_attempt
+where event_id = :event_id and tenant_id = :tenant_id and (:target::text is null or target = :target)
+   and case when :is_falling::boolean then (delivery_id, fence) < (:delivery_id::bigint, :fence::bigint)
+            else (delivery_id, fence) > (:delivery_id::bigint, :fence::bigint) end
+   and (:statuses::integer[] is null or attempt_status = any(:statuses)) and (:code_class::integer is null or code_class = :code_class)
+   and (:event_types::text[] is null or event_type = any(:event_types))
+   and (:channel::text is null or :channel = any(channels)) and (:tag::text is null or :tag = any(tags))
+   and (:since::timestamptz is null or started_at > :since) and (:until::timestamptz is null or started_at < :until)
+order by case when :is_falling::boolean then -delivery_id else delivery_id end, case when :is_falling::boolean then -fence else fence end
+limit :most;
+
+-- name: attempt_of_message
+-- One attempt at one message.
+select delivery_id, fence, event_id, target, attempt, code, reason, excerpt, detail, started_at, latency_ms, url, is_manual,
+       attempt_status, id, event_type, payload, created_at, uid, channels, tags, deliver_at, is_expunged
+from rowcast.message_attempt
+where delivery_id = :delivery_id and fence = :fence and event_id = :event_id and tenant_id = :tenant_id;
+
+-- name: expunge_attempt
+-- Removes what was answered to one attempt. Of its delivery, whose error may quote it, the word for what happened stays.
+with cleared as (
+    update rowcast.attempt set excerpt = '', detail = (detail::jsonb - 'body' - 'responseHeaders')::json
+    where delivery_id = :delivery_id and fence = :fence
+)
+update rowcast.delivery set error = split_part(error, ':', 1), result = null where id = :delivery_id;
+
+-- name: messages_of_endpoint
+-- One page of the messages that an endpoint is or was owed and that fit, in the order of their deliveries or the other way round.
+(select e.id, e.event_type, e.payload, e.created_at, m.uid, m.channels, m.tags, m.deliver_at,
+        m.expunged_at is not null as is_expunged, l.leg_status, l.next_at
+ from rowcast.message_leg l
+ join rowcast.event e on e.id = l.event_id
+ left join rowcast.message m on m.event_id = l.event_id
+ where not :is_falling::boolean and l.tenant_id = :tenant_id and l.target = :target
+   and (:after::uuid is null or l.delivery_id > (
+       select a.delivery_id from rowcast.message_leg a
+       where a.tenant_id = :tenant_id and a.target = :target and a.event_id = :after))
+   and (:statuses::integer[] is null or l.leg_status = any(:statuses))
+   and (:event_types::text[] is null or e.event_type = any(:event_types))
+   and (:channel::text is null or :channel = any(m.channels)) and (:tag::text is null or :tag = any(m.tags))
+   and (:since::timestamptz is null or e.created_at > :since) and (:until::timestamptz is null or e.created_at < :until)
+ order by l.delivery_id limit :most)
+union all
+(select e.id, e.event_type, e.payload, e.created_at, m.uid, m.channels, m.tags, m.deliver_at,
+        m.expunged_at is not null as is_expunged, l.leg_status, l.next_at
+ from rowcast.message_leg l
+ join rowcast.event e on e.id = l.event_id
+ left join rowcast.message m on m.event_id = l.event_id
+ where :is_falling::boolean and l.tenant_id = :tenant_id and l.target = :target
+   and (:after::uuid is null or l.delivery_id < (
+       select a.delivery_id from rowcast.message_leg a
+       where a.tenant_id = :tenant_id and a.target = :target and a.event_id = :after))
+   and (:statuses::integer[] is null or l.leg_status = any(:statuses))
+   and (:event_types::text[] is null or e.event_type = any(:event_types))
+   and (:channel::text is null or :channel = any(m.channels)) and (:tag::text is null or :tag = any(m.tags))
+   and (:since::timestamptz is null or e.created_at > :since) and (:until::timestamptz is null or e.created_at < :until)
+ order by l.delivery_id desc limit :most);
+
+-- name: legs_of_message
+-- Where one message stands with each endpoint that is or was owed it.
+select target, leg_status, next_at from rowcast.message_leg where event_id = :event_id and tenant_id = :tenant_id;
+
+-- name: resend_message
+-- Owes a message to an endpoint again: what is under way is left alone, what never was owed is owed now.
+with leg as materialized (
+    select id, status, replayed_at, rule, transform, priority, max_attempts from rowcast.delivery
+    where event_id = :event_id and tenant_id = :tenant_id and sink = 'webhooks' and target = :target
+    order by id desc limit 1 for update
+), marked as (
+    update rowcast.delivery d set replayed_at = clock_timestamp() from leg
+    where d.id = leg.id and leg.status in ('delivered', 'dead', 'cancelled') and leg.replayed_at is null
+    returning d.id, leg.rule, leg.transform, leg.priority, leg.max_attempts
+)
+insert into rowcast.delivery (tenant_id, event_id, sink, target, rule, transform, key, priority, max_attempts, replay_of)
+select :tenant_id, :event_id, 'webhooks', :target, rule, transform, :key, priority, max_attempts, id from marked
+union all
+select :tenant_id, :event_id, 'webhooks', :target, 'resend', '', :key, 2, 0, null where not exists (select from leg)
+returning id;
+
+-- name: message_terms
+-- What was said of some events whom they are for and when, and which of these events are not seen yet. The events are asked for one
+-- by one, so that no plan ever reads all of them.
+select asked.id, m.channels, m.deliver_at,
+       m.event_id is not null or coalesce((select true from rowcast.event e where e.id = asked.id), false) as is_seen
+from unnest(:event_ids::uuid[]) as asked (id) left join rowcast.message m on m.event_id = asked.id
+where m.channels is not null or m.deliver_at is not null
+   or m.event_id is null and (select true from rowcast.event e where e.id = asked.id) is null;
+
+-- name: raw_message
+-- What is posted in the place of an empty payload, and whether that is what was left of a message.
+select raw_payload, content_type, expunged_at is not null as is_expunged from rowcast.message where event_id = :event_id;
+
 -- name: find_message
 -- One message of one tenant.
 select e.id, e.event_type, e.payload::text as payload, e.created_at, m.uid, m.channels, m.tags, m.deliver_at,
@@ -535,19 +655,6 @@ union all
    and (:after::uuid is null
         or e.seq < (select a.seq from rowcast.event a where a.id = :after::uuid and a.tenant_id = :tenant_id))
    and (:event_types::text[] is null or e.event_type = any(:event_types::text[]))
--- name: message_terms
--- What was said of some events whom they are for and when, and which of these events are not seen yet. The events are asked for one
--- by one, so that no plan ever reads all of them.
-select asked.id, m.channels, m.deliver_at,
-       m.event_id is not null or coalesce((select true from rowcast.event e where e.id = asked.id), false) as is_seen
-from unnest(:event_ids::uuid[]) as asked (id) left join rowcast.message m on m.event_id = asked.id
-where m.channels is not null or m.deliver_at is not null
-   or m.event_id is null and (select true from rowcast.event e where e.id = asked.id) is null;
-
--- name: raw_message
--- What is posted in the place of an empty payload, and whether that is what was left of a message.
-select raw_payload, content_type, expunged_at is not null as is_expunged from rowcast.message where event_id = :event_id;
-
    and (:channel::text is null or :channel::text = any(m.channels)) and (:tag::text is null or :tag::text = any(m.tags))
    and (:since::timestamptz is null or e.created_at > :since) and (:until::timestamptz is null or e.created_at < :until)
  order by e.seq desc limit :most);

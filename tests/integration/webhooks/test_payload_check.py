@@ -10,6 +10,7 @@ from rowcast.core.event_types import EventType, EventTypes
 from rowcast.store.pool import Database
 from rowcast.webhooks.event_type import EventTypeDraft
 from rowcast.webhooks.event_type_table import EventTypeTable
+from rowcast.webhooks.message import MESSAGE_AGGREGATE
 from rowcast.webhooks.message_draft import MessageDraft
 from rowcast.webhooks.message_table import About
 from rowcast.webhooks.payload_check import PayloadCheck
@@ -42,7 +43,7 @@ async def make_type(database: Database, name: str, **fields: Any) -> None:
 async def test_a_payload_is_held_against_the_newest_schema_of_its_type(database: Database) -> None:
     await make_type(database, "invoice.paid")
 
-    assert await checked(database, "invoice.paid", b'{"total": 1.5}') == About()
+    assert await checked(database, "invoice.paid", b'{"total": 1.5}') == About(MESSAGE_AGGREGATE)
     with pytest.raises(InvalidInputError, match=r"invoice\.paid version 10") as refusal:
         await checked(database, "invoice.paid", b'{"total": "canary"}')
 
@@ -53,8 +54,8 @@ async def test_a_payload_is_held_against_the_newest_schema_of_its_type(database:
 async def test_a_type_that_nobody_knows_or_that_was_archived_asks_nothing(database: Database) -> None:
     await make_type(database, "invoice.gone", is_archived=True)
 
-    assert await checked(database, "invoice.gone", b"{}") == About()
-    assert await checked(database, "invoice.unknown", b"{}") == About()
+    assert await checked(database, "invoice.gone", b"{}") == About(MESSAGE_AGGREGATE)
+    assert await checked(database, "invoice.unknown", b"{}") == About(MESSAGE_AGGREGATE)
 
 
 async def test_a_class_says_what_fits_and_what_the_event_is_about(database: Database) -> None:
@@ -66,4 +67,4 @@ async def test_a_class_says_what_fits_and_what_the_event_is_about(database: Data
 async def test_a_raw_payload_is_not_looked_into(database: Database) -> None:
     await make_type(database, "invoice.paid")
 
-    assert await checked(database, "invoice.paid", b"{}", raw_payload="<total/>") == About()
+    assert await checked(database, "invoice.paid", b"{}", raw_payload="<total/>") == About(MESSAGE_AGGREGATE)

@@ -6,8 +6,8 @@ import pytest
 
 from rowcast.core.errors import InvalidFieldError
 from rowcast.server.webhook_api_pages import Turn
-from rowcast.server.webhook_api_query import newest_first, passed_message
-from rowcast.webhooks.ids import message_id
+from rowcast.server.webhook_api_query import newest_first, oldest_first, passed_attempt, passed_message
+from rowcast.webhooks.ids import attempt_id, message_id
 
 
 def test_a_list_begins_with_the_newest_unless_it_is_asked_otherwise() -> None:
@@ -18,6 +18,20 @@ def test_a_list_begins_with_the_newest_unless_it_is_asked_otherwise() -> None:
     assert turn(5, "-msg_a", "descending") == Turn(5, "msg_a", is_falling=True, is_back=True)
     with pytest.raises(InvalidFieldError):
         turn(5, "ep_a")
+
+
+def test_a_list_may_begin_with_the_oldest() -> None:
+    turn = oldest_first("ep_").dependency
+
+    assert turn(5) == Turn(5)
+    assert turn(5, order="descending") == Turn(5, is_falling=True)
+
+
+def test_a_page_goes_on_from_an_attempt() -> None:
+    assert passed_attempt(Turn(5)) is None
+    assert passed_attempt(Turn(5, attempt_id(7, 2))) == (7, 2)
+    with pytest.raises(InvalidFieldError):
+        passed_attempt(Turn(5, "atmpt_nonsense"))
 
 
 def test_a_page_goes_on_from_the_event_of_a_message() -> None:
