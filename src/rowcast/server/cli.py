@@ -8,10 +8,11 @@ from importlib.metadata import version as package_version
 import typer
 
 from rowcast.core.errors import RowcastError
-from rowcast.server import cli_check, cli_listen, cli_look, cli_make, cli_run
+from rowcast.server import cli_attempts, cli_check, cli_listen, cli_look, cli_make, cli_run
 from rowcast.server.cli_endpoints import endpoints
 from rowcast.server.cli_event_types import event_types
 from rowcast.server.cli_keys import keys
+from rowcast.server.cli_messages import messages
 from rowcast.server.cli_secrets import secrets
 from rowcast.server.cli_sources import sources
 from rowcast.server.cli_webhooks import webhooks
@@ -45,11 +46,12 @@ def version(is_json: Json = False) -> None:
     print_json({"version": number}) if is_json else print(number)
 
 
-for module in (cli_run, cli_look, cli_make, cli_check, cli_listen):
+for module in (cli_run, cli_look, cli_make, cli_check, cli_listen, cli_attempts):
     module.add_commands(application)
 application.add_typer(endpoints, name="endpoints")
 application.add_typer(event_types, name="event-types")
 application.add_typer(keys, name="keys")
+application.add_typer(messages, name="messages")
 application.add_typer(sources, name="sources")
 application.add_typer(secrets, name="secrets")
 application.add_typer(webhooks, name="webhooks")

@@ -1,7 +1,7 @@
 """The command that forwards a tenant's events to a URL on this machine, live."""
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
 
@@ -9,18 +9,17 @@ import msgspec
 import typer
 
 from rowcast.core.codec import encode_json
-from rowcast.core.envelope import Envelope
 from rowcast.core.errors import ConfigError, InvalidInputError, StoreError
-from rowcast.core.event_pattern import checked_event_pattern, fits_any
+from rowcast.core.event_pattern import checked_event_pattern
 from rowcast.core.topic import checked_tenant_id
 from rowcast.egress.client import open_client
 from rowcast.outbox.tail import Tail
 from rowcast.server.command import Json, Place, asked, placed, run, running_instance, secret_argument
-from rowcast.server.forwarding import Forwarded, Forwarder, check_local, local_policy, local_resolver
+from rowcast.server.forwarding import Forwarded, Forwarder, check_local, choice, local_policy, local_resolver
 from rowcast.server.output import cell
 from rowcast.server.webhook_desk import WebhookDesk, webhook_desk
 from rowcast.server.wire import shown
-from rowcast.webhooks.endpoint import SigningEndpoint
+from rowcast.webhooks.endpoint import Endpoint, SigningEndpoint
 from rowcast.webhooks.message_reader import MessageReader
 from rowcast.webhooks.poster import Poster
 from rowcast.webhooks.signature import checked_secret, new_secret, verification_key
@@ -30,7 +29,7 @@ Tenant = Annotated[str, typer.Option("--tenant", help="whose events; none means 
 Types = Annotated[
     list[str] | None, typer.Option("--event-type", "--event-types", help="a type or orders.*; none means all")
 ]
-Endpoint = Annotated[str, typer.Option(help="id or uid: what this endpoint would get, signed as it would be")]
+EndpointName = Annotated[str, typer.Option(help="id or uid: what this endpoint would get, signed as it would be")]
 Secret = Annotated[str, typer.Option(help="whsec_... to sign with; @file reads it; none means a new one")]
 Count = Annotated[int | None, typer.Option(min=1, help="end after so many posts")]
 
@@ -55,7 +54,7 @@ def listen(
     url: Url,
     tenant: Tenant = "",
     event_types: Types = None,
-    endpoint: Endpoint = "",
+    endpoint: EndpointName = "",
     secret: Secret = "",
     count: Count = None,
     is_json: Json = False,
@@ -85,7 +84,8 @@ async def _forwarder(place: Place, wanted: Wanted) -> AsyncIterator[Forwarder]:
         resolver = local_resolver(desk.clock)
         async with open_client(clock=desk.clock, policy=policy, resolver=resolver) as client:
             await check_local(wanted.url, resolver)
-            endpoint, is_wanted = await _endpoint(desk, wanted)
+            known = await desk.endpoint(wanted.tenant_id, wanted.endpoint) if wanted.endpoint else None
+            endpoint = await _local(desk, wanted, known)
             tail = Tail(database=desk.database, tenant_id=wanted.tenant_id)
             await tail.begin()
             _say_begun(place, wanted, endpoint)
@@ -96,27 +96,23 @@ async def _forwarder(place: Place, wanted: Wanted) -> AsyncIterator[Forwarder]:
                 poster=poster,
                 endpoint=endpoint,
                 tenant_id=wanted.tenant_id,
-                is_wanted=is_wanted,
+                choose=choice(endpoint=known, event_types=wanted.event_types, messages=messages),
                 clock=desk.clock,
             )
 
 
-async def _endpoint(desk: WebhookDesk, wanted: Wanted) -> tuple[SigningEndpoint, Callable[[Envelope], bool]]:
-    """Give what is posted to, and which events it wants: those of an endpoint that there is, or as the flags say."""
-    types = wanted.event_types
-    if not wanted.endpoint:
+async def _local(desk: WebhookDesk, wanted: Wanted, known: Endpoint | None) -> SigningEndpoint:
+    """Give what is posted to: in the place of an endpoint that there is, or one of its own."""
+    if known is None:
         secret = checked_secret(wanted.secret) if wanted.secret else new_secret()
-        made = SigningEndpoint("listen", wanted.url, (secret,), False)
-        return made, lambda event: not types or fits_any(event.event_type, types)
-    known = await desk.endpoint(wanted.tenant_id, wanted.endpoint)
+        return SigningEndpoint("listen", wanted.url, (secret,), False)
     (signing,) = (await desk.endpoints.for_signing([(wanted.tenant_id, known.id)])).values()
     if signing.unopened:
         raise ConfigError(
             f"The secret of {known.id} cannot be opened. Name its key in secrets.keys.", code=signing.unopened
         )
     # Its own way of being known to its receiver may lead to a token URL elsewhere: nothing leaves this network.
-    local = msgspec.structs.replace(signing, url=wanted.url, is_disabled=False, sealed_authentication=None)
-    return local, lambda event: known.wants(event.event_type) and (not types or fits_any(event.event_type, types))
+    return msgspec.structs.replace(signing, url=wanted.url, is_disabled=False, sealed_authentication=None)
 
 
 def _tenant(place: Place, named: str) -> str:

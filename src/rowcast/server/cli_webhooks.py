@@ -1,14 +1,14 @@
 """Commands about one webhook in hand: does it verify, and which headers would it need."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from rowcast.core.clock import SystemClock
 from rowcast.core.errors import InvalidSignatureError
-from rowcast.server.command import Json, asked, placed, read_argument, run
+from rowcast.server.command import Json, asked, parsed_time, placed, read_argument, run
 from rowcast.server.output import print_json
 from rowcast.webhooks.ids import message_id
 from rowcast.webhooks.near_miss import near_miss
@@ -88,10 +88,4 @@ def _header_lines(text: str) -> list[tuple[str, str]]:
 
 
 def _moment(text: str) -> datetime:
-    if not text:
-        return SystemClock().now()
-    try:
-        moment = datetime.fromtimestamp(int(text), UTC) if text.isdigit() else datetime.fromisoformat(text)
-    except (ValueError, OverflowError, OSError) as error:
-        raise typer.BadParameter(f"{text[:60]!r} is no time") from error
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return parsed_time(text) if text else SystemClock().now()

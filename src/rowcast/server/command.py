@@ -4,8 +4,9 @@ import asyncio
 import inspect
 import sys
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -199,6 +200,32 @@ def parsed_uuid(text: str) -> uuid.UUID:
         return uuid.UUID(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text[:60]!r} is no UUID") from error
+
+
+def parsed_time(text: str) -> datetime:
+    """Give a time argument's value: ISO 8601, UTC where it names no zone, or seconds since 1970.
+
+    Raises:
+        typer.BadParameter: When it is neither.
+    """
+    try:
+        moment = datetime.fromtimestamp(int(text), UTC) if text.isdigit() else datetime.fromisoformat(text)
+    except (ValueError, OverflowError, OSError) as error:
+        raise typer.BadParameter(f"{text[:60]!r} is no time") from error
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def parsed_headers(texts: Sequence[str]) -> dict[str, str]:
+    """Give the values of `name: value` arguments by name; `@file` holds one on each line.
+
+    Raises:
+        typer.BadParameter: When a file cannot be read, or a line has no colon.
+    """
+    lines = [line for text in texts for line in secret_argument(text).splitlines() if line.strip()]
+    pairs = [line.partition(":") for line in lines]
+    if not all(colon for _, colon, _ in pairs):
+        raise typer.BadParameter("a header is written as 'name: value'")
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def read_argument(text: str) -> bytes:

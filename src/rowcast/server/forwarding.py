@@ -1,23 +1,32 @@
 """Forwarding: a tenant's events as they are committed, posted to a URL on this machine or in its private network."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 
 from rowcast.core.clock import Clock
 from rowcast.core.envelope import Envelope
 from rowcast.core.errors import InvalidInputError, StoreError
+from rowcast.core.event_pattern import fits_any
 from rowcast.core.outcome import Rejected, Retry
 from rowcast.egress.guard import Policy, check_url, parse_url
 from rowcast.egress.reply import EgressFailure
 from rowcast.egress.resolver import Lookup, Resolver, system_lookup
 from rowcast.egress.terms import parse_networks
 from rowcast.outbox.tail import Tail
-from rowcast.webhooks.endpoint import SigningEndpoint
+from rowcast.webhooks.endpoint import Endpoint, SigningEndpoint
+from rowcast.webhooks.fan_out import hears
 from rowcast.webhooks.ids import message_id
+from rowcast.webhooks.message_reader import NO_TERMS, MessageReader
 from rowcast.webhooks.poster import Posted, Poster
+
+T = TypeVar("T")
+Choose = Callable[[Sequence[Envelope]], Awaitable[Sequence[Envelope]]]
+"""Gives those events that are to be posted."""
 
 _PRIVATE = parse_networks("127.0.0.0/8 ::1/128 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7".split())
 _LOOKUP_S = 5.0
@@ -38,7 +47,7 @@ class Forwarded(msgspec.Struct, frozen=True):
 class Forwarder:
     """Posts one event after the other, each once. What the target makes of it is shown, and nothing is tried again."""
 
-    __slots__ = ("_clock", "_endpoint", "_is_wanted", "_poster", "_tail", "_tenant_id")
+    __slots__ = ("_choose", "_clock", "_endpoint", "_poster", "_tail", "_tenant_id")
 
     def __init__(
         self,
@@ -47,28 +56,23 @@ class Forwarder:
         poster: Poster,
         endpoint: SigningEndpoint,
         tenant_id: str,
-        is_wanted: Callable[[Envelope], bool],
+        choose: Choose,
         clock: Clock,
     ) -> None:
-        """Post what `tail` gives of this tenant to `endpoint`."""
+        """Post to `endpoint` what `choose` takes of what `tail` gives of this tenant."""
         self._tail = tail
         self._poster = poster
         self._endpoint = endpoint
         self._tenant_id = tenant_id
-        self._is_wanted = is_wanted
+        self._choose = choose
         self._clock = clock
 
     async def run(self, *, on_lost: Callable[[StoreError], None]) -> AsyncIterator[Forwarded]:
         """Give each post after it was made, for ever; `on_lost` hears that the database is away, each time it is."""
         while True:
-            try:
-                events = await self._tail.next_events()
-            except StoreError as error:
-                on_lost(error)
-                await asyncio.sleep(_LOST_WAIT_S)
-                continue
-            for event in filter(self._is_wanted, events):
-                yield await self._post(event)
+            events = await _surely(self._tail.next_events, on_lost)
+            for event in await _surely(partial(self._choose, events), on_lost):
+                yield await _surely(partial(self._post, event), on_lost)
             if not events:
                 await asyncio.sleep(_LOOK_EVERY_S)
 
@@ -77,6 +81,30 @@ class Forwarder:
         posted = await self._poster.post(self._tenant_id, self._endpoint, event)
         latency_ms = (self._clock.monotonic_s() - started_s) * 1000
         return Forwarded(at, message_id(event.id), event.event_type, _code(posted), round(latency_ms, 1))
+
+
+async def _surely(ask: Callable[[], Awaitable[T]], on_lost: Callable[[StoreError], None]) -> T:
+    """Ask again until the database answers: what was read already is not read twice."""
+    while True:
+        try:
+            return await ask()
+        except StoreError as error:
+            on_lost(error)
+            await asyncio.sleep(_LOST_WAIT_S)
+
+
+def choice(*, endpoint: Endpoint | None, event_types: Sequence[str], messages: MessageReader) -> Choose:
+    """Give what chooses: the types and channels of an endpoint, and of those the types or patterns that are named."""
+
+    async def choose(events: Sequence[Envelope]) -> Sequence[Envelope]:
+        named = [event for event in events if not event_types or fits_any(event.event_type, event_types)]
+        if endpoint is None:
+            return named
+        wanted = [event for event in named if endpoint.wants(event.event_type)]
+        terms = {} if endpoint.channels is None else await messages.terms([event.id for event in wanted])
+        return [event for event in wanted if hears(endpoint, terms.get(event.id, NO_TERMS))]
+
+    return choose
 
 
 def local_policy(url: str) -> Policy:

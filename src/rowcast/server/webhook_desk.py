@@ -5,9 +5,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from rowcast.core.clock import Clock, SystemClock
+from rowcast.egress.guard import Policy
 from rowcast.server.command import Place, command_database, loaded_settings
 from rowcast.server.key_ring import command_ring
 from rowcast.server.policy import egress_policy
+from rowcast.server.settings import Settings
 from rowcast.store.pool import Database
 from rowcast.webhooks.endpoint import Endpoint
 from rowcast.webhooks.endpoint_privates import EndpointPrivates
@@ -20,7 +22,9 @@ from rowcast.webhooks.table import EndpointTable
 class WebhookDesk:
     """What commands about webhooks work with."""
 
+    settings: Settings
     database: Database
+    policy: Policy
     ring: KeyRing
     clock: Clock
     endpoints: EndpointTable
@@ -43,9 +47,10 @@ async def webhook_desk(place: Place) -> AsyncIterator[WebhookDesk]:
         ConfigError: `config.no_database`, `config.seal_keys`.
         StoreUnavailableError: `store.unavailable`.
     """
-    policy, ring, clock = egress_policy(loaded_settings(place).settings), command_ring(place), SystemClock()
+    settings, ring, clock = loaded_settings(place).settings, command_ring(place), SystemClock()
+    policy = egress_policy(settings)
     async with command_database(place) as database:
         secrets = SecretTable(database=database, ring=ring, clock=clock)
         endpoints = EndpointTable(database=database, policy=policy, clock=clock, secrets=secrets)
         privates = EndpointPrivates(ring=ring, policy=policy)
-        yield WebhookDesk(database, ring, clock, endpoints, privates)
+        yield WebhookDesk(settings, database, policy, ring, clock, endpoints, privates)

@@ -3,6 +3,7 @@
 import io
 import sys
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,9 @@ from rowcast.server.command import (
     command_packs,
     database_url,
     narrowed,
+    parsed_headers,
     parsed_json,
+    parsed_time,
     parsed_uuid,
     run,
     running_instance,
@@ -92,3 +95,24 @@ def test_a_secret_is_its_text_or_the_file_that_it_names(tmp_path: Path) -> None:
     assert (secret_argument("whsec_y"), secret_argument(f"@{tmp_path / 'key'}")) == ("whsec_y", "whsec_x")
     with pytest.raises(typer.BadParameter, match="cannot be read"):
         secret_argument(f"@{tmp_path / 'none'}")
+
+
+@pytest.mark.parametrize("text", ["2026-11-21T20:00:00", "2026-11-21T21:00:00+01:00", "1795291200"])
+def test_a_time_is_iso_8601_or_seconds_and_utc_without_a_zone(text: str) -> None:
+    assert parsed_time(text) == datetime(2026, 11, 21, 20, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["yesterday", "9" * 30, ""])
+def test_what_is_no_time_is_a_bad_argument(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="is no time"):
+        parsed_time(text)
+
+
+def test_headers_are_written_as_lines_of_name_and_value(tmp_path: Path) -> None:
+    (tmp_path / "more").write_text("X-One: 1\n\nauthorization: Bearer a:b\n")
+
+    assert parsed_headers(["X-Zero: 0", f"@{tmp_path / 'more'}"]) == {
+        "X-Zero": "0", "X-One": "1", "authorization": "Bearer a:b",
+    }  # fmt: skip
+    with pytest.raises(typer.BadParameter, match="name: value"):
+        parsed_headers(["no colon"])

@@ -1,7 +1,7 @@
 """Forwarding events to a URL on this machine: signed as webhooks are, private targets only, and nothing passed over."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -10,20 +10,27 @@ import pytest
 from standardwebhooks import Webhook
 
 from rowcast.core.clock import SystemClock
+from rowcast.core.envelope import Envelope
 from rowcast.core.errors import InvalidInputError, StoreError
 from rowcast.egress.client import open_client
 from rowcast.outbox.tail import Tail
-from rowcast.server.forwarding import Forwarder, check_local, local_policy, local_resolver
+from rowcast.server.forwarding import Forwarder, check_local, choice, local_policy, local_resolver
 from rowcast.store.pool import Database
 from rowcast.testing.fake_clock import FakeClock
 from rowcast.testing.webhook_catcher import WebhookCatcher
-from rowcast.webhooks.endpoint import SigningEndpoint
+from rowcast.webhooks.endpoint import Endpoint, SigningEndpoint
+from rowcast.webhooks.message_draft import MessageDraft
 from rowcast.webhooks.message_reader import MessageReader
+from rowcast.webhooks.message_table import MessageTable
 from rowcast.webhooks.poster import Poster
 from rowcast.webhooks.sealing import KeyRing
 from tests.integration.outbox.events import emit, session
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+async def orders_only(events: Sequence[Envelope]) -> Sequence[Envelope]:
+    return [event for event in events if event.event_type.startswith("orders.")]
 
 
 @asynccontextmanager
@@ -39,7 +46,7 @@ async def forwarding(database: Database, url: str, lost: list[StoreError] | None
             poster=Poster(client=client, clock=clock, ring=KeyRing([], noise=bytes), policy=policy, messages=messages),
             endpoint=SigningEndpoint("listen", url, (SECRET,), False),
             tenant_id="acme",
-            is_wanted=lambda event: event.event_type.startswith("orders."),
+            choose=orders_only,
             clock=clock,
         )
         yield forwarder.run(on_lost=([] if lost is None else lost).append)
@@ -81,21 +88,53 @@ async def test_it_goes_on_where_it_was_when_the_database_comes_back(
 ) -> None:
     lost: list[StoreError] = []
     monkeypatch.setattr("rowcast.server.forwarding._LOST_WAIT_S", 0.0)
-    look = Tail.next_events
-
-    async def cut(tail: Tail) -> Any:
-        if not lost:
-            raise StoreError("The connection is gone.")
-        return await look(tail)
-
-    monkeypatch.setattr(Tail, "next_events", cut)
+    for owner, name in ((Tail, "next_events"), (Poster, "post")):
+        monkeypatch.setattr(owner, name, cut_once(getattr(owner, name)))
     async with WebhookCatcher() as catcher, forwarding(database, catcher.url, lost) as posts, session(dsn) as driver:
+        await emit(driver)
         await emit(driver)
 
         async with asyncio.timeout(30):
-            assert (await anext(posts)).code == "204"
+            assert [(await anext(posts)).code, (await anext(posts)).code] == ["204", "204"]
 
-        assert len(lost) == 1
+        assert (len(lost), len(catcher.requests)) == (2, 2)
+
+
+async def test_an_endpoint_is_stood_in_for_by_its_types_and_channels(dsn: str, database: Database) -> None:
+    clock, now = SystemClock(), datetime.now(UTC)
+    known = Endpoint("ep_1", "acme", "https://a.example", "", ("orders.*",), False, now, now, channels=("berlin",))
+    messages = MessageReader(database=database, clock=clock)
+    drafts = [
+        MessageDraft(event_type="orders.sent", payload=b"{}", channels=("berlin", "rome")),
+        MessageDraft(event_type="orders.sent", payload=b"{}", channels=("rome",)),
+        MessageDraft(event_type="orders.sent", payload=b"{}"),
+        MessageDraft(event_type="bills.sent", payload=b"{}", channels=("berlin",)),
+    ]
+    tail = Tail(database=database, tenant_id="acme")
+    await tail.begin()
+    for draft in drafts:
+        async with database.transaction() as connection:
+            await MessageTable().create(connection, "acme", draft)
+    events = await tail.next_events()
+
+    chosen = await choice(endpoint=known, event_types=(), messages=messages)(events)
+    narrowed = await choice(endpoint=known, event_types=("orders.paid",), messages=messages)(events)
+
+    assert ([event.id for event in chosen], narrowed) == ([events[0].id], [])
+    assert await choice(endpoint=None, event_types=("bills.*",), messages=messages)(events) == [events[3]]
+
+
+def cut_once(whole: Any) -> Any:
+    """Give a method that finds the database away the first time."""
+    calls: list[None] = []
+
+    async def cut(*given: Any) -> Any:
+        calls.append(None)
+        if len(calls) == 1:
+            raise StoreError("The connection is gone.")
+        return await whole(*given)
+
+    return cut
 
 
 @pytest.mark.parametrize(
