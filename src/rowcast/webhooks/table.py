@@ -6,7 +6,7 @@ from typing import Any
 
 from rowcast.core.clock import Clock
 from rowcast.core.codec import decode_json, encode_json
-from rowcast.core.errors import NotFoundError, RowcastError
+from rowcast.core.errors import InvalidInputError, NotFoundError, RowcastError
 from rowcast.core.topic import checked_tenant_id
 from rowcast.egress.guard import Policy, check_url
 from rowcast.store.pool import Database, Session
@@ -70,7 +70,8 @@ class EndpointTable:
             "tenant_id": checked_tenant_id(tenant_id),
             "id": endpoint_id(self._clock.now(), self._noise(NOISE_BYTES)),
             "signature_scheme": scheme_of(secret),
-            **self._columns(tenant_id, draft),
+            "url": check_url(draft.url, self._policy.for_tenant(tenant_id)).text,
+            **_columns(draft),
         }
         made = _found(await session.fetch_one(self._queries["add_endpoint"], **row))
         await self.secrets.add(session, tenant_id=tenant_id, endpoint_id=made.id, secret=secret)
@@ -136,9 +137,10 @@ class EndpointTable:
             InvalidFieldError: `input.field`.
             ConflictError: `input.conflict`, when another endpoint has that uid.
         """
-        columns = self._columns(tenant_id, draft)
+        columns, place = _columns(draft), {"tenant_id": tenant_id, "id": id}
         session = session or self._database
-        return _found(await session.fetch_one(self._queries["update_endpoint"], tenant_id=tenant_id, id=id, **columns))
+        url = await self._kept_url(session, tenant_id, id, draft.url)
+        return _found(await session.fetch_one(self._queries["update_endpoint"], **place, url=url, **columns))
 
     async def change(self, tenant_id: str, name: str, change: EndpointChange) -> Endpoint:
         """Change what is given of an endpoint, named by id or uid, and give it.
@@ -201,20 +203,15 @@ class EndpointTable:
         )
         return {(row["tenant_id"], row["id"]): self._signing(row) for row in rows}
 
-    def _columns(self, tenant_id: str, draft: EndpointDraft) -> dict[str, Any]:
-        checked_draft(draft)
-        return {
-            "uid": draft.uid,
-            "url": check_url(draft.url, self._policy.for_tenant(tenant_id)).text,
-            "description": draft.description,
-            **{name: None if (value := getattr(draft, name)) is None else list(value) for name in _LISTS},
-            "throttle_rate": draft.throttle_rate,
-            "metadata": encode_json(draft.metadata).decode(),
-            "version": draft.version,
-            "disabled": draft.is_disabled,
-            "is_ordered": draft.is_ordered,
-            "log_level": draft.log_level,
-        }
+    async def _kept_url(self, session: Session, tenant_id: str, id: str, url: str) -> str:  # noqa: A002
+        try:
+            return check_url(url, self._policy.for_tenant(tenant_id)).text
+        except InvalidInputError:
+            # One that another policy let in may stay, or nobody could disable its endpoint; each post is judged.
+            kept = await self.find(session, tenant_id, id)
+            if kept is None or kept.url != url:
+                raise
+            return url
 
     def _signing(self, row: Mapping[str, Any]) -> SigningEndpoint:
         try:
@@ -237,6 +234,21 @@ class EndpointTable:
             row["authentication"],
             row["transformation"],
         )
+
+
+def _columns(draft: EndpointDraft) -> dict[str, Any]:
+    checked_draft(draft)
+    return {
+        "uid": draft.uid,
+        "description": draft.description,
+        **{name: None if (value := getattr(draft, name)) is None else list(value) for name in _LISTS},
+        "throttle_rate": draft.throttle_rate,
+        "metadata": encode_json(draft.metadata).decode(),
+        "version": draft.version,
+        "disabled": draft.is_disabled,
+        "is_ordered": draft.is_ordered,
+        "log_level": draft.log_level,
+    }
 
 
 def _endpoint(row: Mapping[str, Any]) -> Endpoint:

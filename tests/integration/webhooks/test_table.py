@@ -5,11 +5,12 @@ import os
 import msgspec
 import pytest
 
-from rowcast.core.errors import InvalidInputError, NotFoundError
+from rowcast.core.errors import ConflictError, InvalidInputError, NotFoundError
 from rowcast.egress.guard import Policy
 from rowcast.store.pool import Database
+from rowcast.store.sql import parse_query
 from rowcast.testing.fake_clock import FakeClock
-from rowcast.webhooks.endpoint_draft import EndpointDraft
+from rowcast.webhooks.endpoint_draft import EndpointChange, EndpointDraft
 from rowcast.webhooks.sealing import KeyRing, SealKey
 from rowcast.webhooks.secrets_table import SecretTable
 from rowcast.webhooks.signature import SECRET_PREFIX, secret_key, secret_text
@@ -158,3 +159,70 @@ async def test_tenants_role_never_sees_a_secret_or_another_tenant(database: Data
     with pytest.raises(Exception, match="permission denied"):
         async with database.as_tenant("acme") as connection:
             await connection.driver.fetch("select sealed from rowcast.endpoint_secret")
+
+
+async def test_an_endpoint_is_named_by_id_or_uid_within_its_tenant(table: EndpointTable, database: Database) -> None:
+    made = await table.create("acme", msgspec.structs.replace(DRAFT, uid="crm"))
+    other = await table.create("beta", msgspec.structs.replace(DRAFT, uid="crm"))
+
+    for name in (made.id, "crm"):
+        assert await table.named(database, "acme", name) == made
+    assert await table.named(database, "beta", "crm") == other
+    assert await table.find(database, "acme", other.id) is None
+    with pytest.raises(NotFoundError):
+        await table.named(database, "acme", "nobody")
+    with pytest.raises(ConflictError):
+        await table.create("acme", msgspec.structs.replace(DRAFT, uid="crm"))
+
+
+async def test_all_that_is_said_is_read_back_and_a_change_touches_nothing_else(table: EndpointTable) -> None:
+    draft = msgspec.structs.replace(
+        DRAFT, url="https://a.example.com/", uid="crm", channels=("eu", "us"), throttle_rate=3, metadata={"a": "\x00"},
+        version=2, is_ordered=True, retry_schedule_s=(5.0, 0.5), log_level="failures", signature_scheme="v1a",
+    )  # fmt: skip
+    made = await table.create("acme", draft)
+    changed = await table.change("acme", "crm", EndpointChange(version=3, uid=None))
+
+    assert {name: getattr(made, name) for name in draft.__struct_fields__ if name != "secret"} == {
+        name: value for name, value in msgspec.structs.asdict(draft).items() if name != "secret"
+    }
+    assert changed == msgspec.structs.replace(made, version=3, uid=None, changed_at=changed.changed_at)
+
+
+async def test_its_health_begins_anew_when_it_is_enabled_or_posted_to_elsewhere_and_not_otherwise(
+    table: EndpointTable, database: Database
+) -> None:
+    made = await table.create("acme", DRAFT)
+    fails = parse_query("fails", "update rowcast.endpoint set failing_since = now() where id = :id")
+
+    async def changed(**fields: object) -> tuple[bool, bool]:
+        await database.execute(fails, id=made.id)
+        now = await table.change("acme", made.id, EndpointChange(**fields))  # type: ignore[arg-type]
+        return now.failing_since is not None, now.disabled_at is not None
+
+    assert await changed(description="other") == (True, False)
+    assert await changed(url="https://other.example.com/") == (False, False)
+    assert await changed(is_disabled=True) == (True, True)
+    assert await changed(description="still") == (True, True)
+    assert await changed(is_disabled=False) == (False, False)
+
+
+async def test_a_url_that_another_policy_let_in_may_stay_so_that_its_endpoint_can_be_disabled(
+    table: EndpointTable, database: Database
+) -> None:
+    lax = EndpointTable(database=database, policy=Policy(allow_http=True), clock=FakeClock(), secrets=table.secrets)
+    made = await lax.create("acme", EndpointDraft(url="http://a.example.com/"))
+
+    assert (await table.change("acme", made.id, EndpointChange(is_disabled=True))).is_disabled
+    with pytest.raises(InvalidInputError, match="https"):
+        await table.change("acme", made.id, EndpointChange(url="http://b.example.com/"))
+
+
+async def test_what_a_transaction_makes_is_gone_with_it(table: EndpointTable, database: Database) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction() as session:
+            made = await table.create("acme", DRAFT, session=session)
+            await table.secrets.rotate("acme", made.id, session=session)
+            raise ZeroDivisionError
+
+    assert list(await table.page("acme")) == []
