@@ -59,6 +59,11 @@ class ServerSettings(_Section):
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=7400, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s?#@]+)?$",
+        description="where browsers reach this server; without it links into the portal lead to where a request came",
+    )
     shim: bool = Field(
         default=False, description="dev only: serve small /auth/v1 and /rest/v1 for test suites of the stock clients"
     )

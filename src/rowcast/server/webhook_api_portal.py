@@ -40,8 +40,7 @@ _HOSTED = (
     "/api/v1/auth/stream", "/api/v1/auth/stream-portal-access", "/api/v1/auth/stream-logout",
     "/api/v1/auth/dashboard-access", "/api/v1/event-type/import", "/api/v1/app/{app_id:str}/autoconfig",
     "/api/v1/app/{app_id:str}/destination", "/api/v1/app/{app_id:str}/integration",
-    "/api/v1/app/{app_id:str}/msg/precheck", "/api/v1/app/{app_id:str}/msg/bulk-expunge",
-    "/api/v1/app/{app_id:str}/msg/expunge-all-contents", "/ingest/api/v1",
+    "/ingest/api/v1",
 )  # fmt: skip
 
 
@@ -106,17 +105,17 @@ def scopes_of(capabilities: Sequence[str] | None, *, is_read_only: bool) -> tupl
     return tuple(sorted({*_LOOKING, *(scope for each in chosen for scope in _SCOPES.get(each, ()))}))
 
 
-def portal_routes(api: WebhookApi) -> Router:
-    """Give /api/v1/health and the routes under /api/v1/auth."""
-
+def portal_routes(api: WebhookApi, *, public_url: str = "") -> Router:
+    """Give /api/v1/health and the routes under /api/v1/auth; links lead to `public_url`, else to where a request came."""
+    """Give /api/v1/health and the routes under /api/v1/auth. Links lead to `public_url`, else to where one asked."""
     @get("/health", status_code=204)
     async def read_health() -> None:
         """Answer as long as the process turns."""
 
-    return Router(PREFIX, route_handlers=[read_health, *_opening(api), *_ending(api)], tags=["webhook API"])
+    return Router(PREFIX, route_handlers=[read_health, *_opening(api, public_url), *_ending(api)], tags=["webhook API"])
 
 
-def _opening(api: WebhookApi) -> list[HTTPRouteHandler]:
+def _opening(api: WebhookApi, public_url: str) -> list[HTTPRouteHandler]:
     may_write = api.may_for_all("applications:write")
 
     @post(
@@ -129,11 +128,12 @@ def _opening(api: WebhookApi) -> list[HTTPRouteHandler]:
         """Give a link that is used once, within ten minutes; `application` is added where it is none."""
         data = read_body(await request.body(), PortalAccessIn)
         options = data.options
+        base_url = (public_url or str(request.base_url)).rstrip("/")
 
         async def act(connection: Connection) -> Answer:
             application = await _opened(api, connection, app_id, data.application)
             token = await make_link(connection, application.tenant_id, options)
-            return Answer(200, PortalAccessOut(f"{request.base_url}portal#token={token}", token))
+            return Answer(200, PortalAccessOut(f"{base_url}/portal#token={token}", token))
 
         return await api.write(request, act)
 

@@ -60,6 +60,6 @@ def webhook_api_routes(app: App, *, find_key: KeyFinder) -> Sequence[Router]:
         attempt_routes(AttemptRoutes(endpoints, messages=messages.table, attempts=AttemptList())),
         recovery_routes(recovery),
         polling_routes(polling),
-        portal_routes(api),
+        portal_routes(api, public_url=app.settings.server.public_url),
         hosted_routes(api),
     )

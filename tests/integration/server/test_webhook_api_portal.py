@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rowcast.server.webhook_api_portal import scopes_of
-from tests.integration.server.running import Running
+from tests.integration.server.running import Running, running
 from tests.integration.server.webhook_calls import assert_refused, made_application, places_in
 
 LINK = "/api/v1/auth/app-portal-access"
@@ -73,6 +73,14 @@ async def test_a_link_may_add_the_application_that_it_opens(api: Running) -> Non
     assert_refused(refused, 404, "not_found")
     assert made.json()["url"] == f"{api.client.base_url}/portal#token={made.json()['token']}"
     assert (await api.client.get("/api/v1/app/acme", headers=headers)).json()["uid"] == "acme"
+
+
+async def test_a_link_leads_to_where_browsers_reach_the_server(dsn: str) -> None:
+    async with running(dsn, server__public_url="https://hooks.example.com/rowcast/") as api:
+        asked = {"application": {"name": "Acme"}}
+        made = (await api.client.post(f"{LINK}/acme", headers=await api.key(), json=asked)).json()
+
+    assert made["url"] == f"https://hooks.example.com/rowcast/portal#token={made['token']}"
 
 
 async def test_a_link_opens_what_its_capabilities_say(api: Running) -> None:
