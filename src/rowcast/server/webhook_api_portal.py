@@ -106,8 +106,8 @@ def scopes_of(capabilities: Sequence[str] | None, *, is_read_only: bool) -> tupl
 
 
 def portal_routes(api: WebhookApi, *, public_url: str = "") -> Router:
-    """Give /api/v1/health and the routes under /api/v1/auth; links lead to `public_url`, else to where a request came."""
     """Give /api/v1/health and the routes under /api/v1/auth. Links lead to `public_url`, else to where one asked."""
+
     @get("/health", status_code=204)
     async def read_health() -> None:
         """Answer as long as the process turns."""
