@@ -37,6 +37,7 @@ class EgressClient:
         self._loop = asyncio.get_running_loop()
         self._numbers = count(1)
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._is_wake_due = False
         self._is_closed = False
         self._in_flight = 0
         self._places = HostPlaces(limit=settings.host_limit, wait_s=settings.host_wait_s)
@@ -153,16 +154,32 @@ class EgressClient:
         number = next(self._numbers)
         self._waiting[number] = future = self._loop.create_future()
         self._wire.send(number, request)
+        self._wake_soon()
+        overdue = self._loop.call_later(request.timeout_s + _GRACE_S, self._give_up, number)
         try:
-            async with asyncio.timeout(request.timeout_s + _GRACE_S):
-                answer: Answer = await future
-                return answer
-        except TimeoutError:
-            return _failed("timeout", "the exchange did not end in time")
+            answer: Answer = await future
+            return answer
         finally:
-            del self._waiting[number]
-            if not future.done() or future.cancelled():
+            overdue.cancel()
+            if self._waiting.pop(number, None) is not None and (not future.done() or future.cancelled()):
                 self._wire.drop(number)
+                self._wake_soon()
+
+    def _give_up(self, number: int) -> None:
+        """Stop believing in the wire."""
+        self._wire.drop(number)
+        self._wake_soon()
+        self._settle([(number, _failed("timeout", "the exchange did not end in time"))])
+
+    def _wake_soon(self) -> None:
+        """Wake the wire once for all that is ordered in this turn of the loop: each wake hands the interpreter over."""
+        if not self._is_wake_due:
+            self._is_wake_due = True
+            self._loop.call_soon(self._wake)
+
+    def _wake(self) -> None:
+        self._is_wake_due = False
+        self._wire.wake()
 
     def _report(self, finished: Finished) -> None:
         """Hand a batch over from the wire's thread to the loop."""

@@ -6,6 +6,7 @@ can read it differently. Addresses are judged twice: every answer of the resolve
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import NoReturn
 
 import idna
@@ -121,8 +122,9 @@ def check_url(text: str, policy: Policy) -> Url:
     return url
 
 
+@lru_cache(maxsize=4096)
 def parse_url(text: str) -> Url:
-    """Give the parts of a URL, whatever the policy says.
+    """Give the parts of a URL, whatever the policy says. Remembered: one endpoint gets many posts.
 
     Raises:
         InvalidInputError: `input.url`, saying what is wrong.

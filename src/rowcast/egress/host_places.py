@@ -27,6 +27,9 @@ class HostPlaces:
             return True
         found = self._hosts.setdefault(host, _Host(asyncio.Semaphore(self._limit)))
         found.users += 1
+        if not found.places.locked():
+            # A free one is there at once, and no clock is needed.
+            return await found.places.acquire()
         is_taken = False
         try:
             async with asyncio.timeout(self._wait_s):

@@ -54,22 +54,20 @@ class Wire:
         self._thread.start()
 
     def send(self, number: int, request: Request) -> None:
-        """Order an exchange; its result is reported under `number`."""
+        """Order an exchange, to be begun after the next `wake`; its result is reported under `number`."""
         self._orders.append((number, request))
-        self._wake()
         if self._is_stopping:
             self._report([(number, _CLOSED)])
 
     def drop(self, number: int) -> None:
-        """Order an exchange to be given up; nothing is reported for it."""
+        """Order an exchange to be given up after the next `wake`; nothing is reported for it."""
         self._orders.append((number, None))
-        self._wake()
 
     def stop(self) -> None:
         """Order the end: what is under way is reported as closed. `join` waits for it."""
         self._is_stopping = True
         self._is_woken = False
-        self._wake()
+        self.wake()
 
     def join(self, timeout_s: float) -> None:
         """Wait for the thread to end; no order is taken after that."""
@@ -79,7 +77,8 @@ class Wire:
         self._ear.close()
         self._mouth.close()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let the thread see to what was ordered."""
         # One byte wakes for any number of orders; a lost race writes a second one, which is harmless.
         if not self._is_woken and not self._is_joined:
             self._is_woken = True

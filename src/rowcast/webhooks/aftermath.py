@@ -59,23 +59,22 @@ class Aftermath:
     async def follow(
         self, delivery: Delivery, endpoint: SigningEndpoint, outcome: Outcome, policy: RetryPolicy
     ) -> None:
-        """Do what an attempt's outcome asks for, once it is known."""
+        """Do what an attempt's outcome asks for, once it is known; of most successes, nothing."""
+        since, now = endpoint.failing_since, self._clock.now()
+        change = judge(outcome, failing_since=since, now=now, give_up_days=self._give_up_days)
+        event_type = operational_type(delivery, outcome, policy)
+        if change == "none" and not event_type:
+            return
         try:
             async with asyncio.timeout(_BOUND_S):
-                await self._note(delivery, endpoint, outcome)
-                event_type = operational_type(delivery, outcome, policy)
+                if await self._health.change(delivery.tenant_id, endpoint.id, change):
+                    await self._tell_disabled(delivery, change, since)
                 if event_type:
-                    await self._tell_attempt(event_type, delivery, outcome, self._clock.now())
+                    await self._tell_attempt(event_type, delivery, outcome, now)
         except TimeoutError:
             tell("webhook.aftermath_lost", code="timeout")
         except RowcastError as error:
             tell("webhook.aftermath_lost", code=error.code)
-
-    async def _note(self, delivery: Delivery, endpoint: SigningEndpoint, outcome: Outcome) -> None:
-        since, now = endpoint.failing_since, self._clock.now()
-        change = judge(outcome, failing_since=since, now=now, give_up_days=self._give_up_days)
-        if await self._health.change(delivery.tenant_id, endpoint.id, change):
-            await self._tell_disabled(delivery, change, since)
 
     async def _tell_disabled(self, delivery: Delivery, change: Change, since: datetime | None) -> None:
         await self._operational.emit(

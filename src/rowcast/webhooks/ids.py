@@ -13,6 +13,7 @@ NOISE_BYTES = 15
 
 _CHARS = 27
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
 _VALUES = {digit: value for value, digit in enumerate(_DIGITS)}
 _EPOCH_S = 1_400_000_000
 _TICKS_PER_S = 256
@@ -78,11 +79,11 @@ def _timed(at: datetime, noise: bytes) -> str:
 
 
 def _written(number: int) -> str:
-    digits: list[str] = []
-    for _ in range(_CHARS):
-        number, digit = divmod(number, len(_DIGITS))
-        digits.append(_DIGITS[digit])
-    return "".join(reversed(digits))
+    pairs: list[str] = []
+    for _ in range(-(-_CHARS // 2)):
+        number, pair = divmod(number, len(_PAIRS))
+        pairs.append(_PAIRS[pair])
+    return "".join(reversed(pairs))[-_CHARS:]
 
 
 def _read(text: str, prefix: str) -> int | None:

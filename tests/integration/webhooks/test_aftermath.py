@@ -72,7 +72,7 @@ async def test_a_database_that_is_away_after_the_post_changes_nothing_of_its_res
     async def away(*args: object) -> bool:
         raise StoreUnavailableError("away")
 
-    endpoint, heard = await engine.endpoint("/ok"), []
+    endpoint, heard = await engine.endpoint("/ok", failing_since=engine.clock.now()), []
     monkeypatch.setattr("rowcast.webhooks.endpoint_health.EndpointHealth.change", away)
 
     with listening(lambda name, facts: heard.append((name, facts))):

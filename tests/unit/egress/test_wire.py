@@ -74,6 +74,7 @@ def test_request_that_libcurl_will_not_take_is_reported_as_invalid() -> None:
     running = wire(reports)
     running.start()
     running.send(1, Request(parse_url("https://hooks.example.com/"), ["x: \x00"], b"{}", ("8.8.8.8",), 1.0))
+    running.wake()
 
     assert reports.came.wait(5.0)
     end(running)

@@ -39,7 +39,7 @@ def reader_of(table: Table) -> EndpointReader:
     return EndpointReader(table=table)  # type: ignore[arg-type]
 
 
-async def test_reads_that_come_while_one_is_under_way_become_one_question() -> None:
+async def test_reads_that_come_together_and_those_that_come_meanwhile_become_one_question_each() -> None:
     table = Table()
     table.gate.clear()
     reader = reader_of(table)
@@ -47,10 +47,13 @@ async def test_reads_that_come_while_one_is_under_way_become_one_question() -> N
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(reader.read("acme", f"ep_{i % 5}"), name=f"read:{i}") for i in range(50)]
         await table.asked.wait()
+        tasks += [group.create_task(reader.read("acme", f"ep_{i % 2}"), name=f"late:{i}") for i in range(50)]
+        await asyncio.sleep(0)
         table.gate.set()
 
-    assert table.questions == [[("acme", "ep_0")], [("acme", f"ep_{i}") for i in range(5)]]
-    assert [task.result().id for task in tasks] == [f"ep_{i % 5}" for i in range(50)]  # type: ignore[union-attr]
+    assert table.questions == [[("acme", f"ep_{i}") for i in range(5)], [("acme", "ep_0"), ("acme", "ep_1")]]
+    ids = [task.result().id for task in tasks]  # type: ignore[union-attr]
+    assert ids == [*(f"ep_{i % 5}" for i in range(50)), *(f"ep_{i % 2}" for i in range(50))]
 
 
 async def test_endpoint_that_is_not_there_is_none() -> None:
