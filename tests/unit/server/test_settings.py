@@ -158,7 +158,7 @@ def documented_row(name: str) -> str:
     default = "–" if shown in (None, "") else f"`{str(shown).lower() if isinstance(shown, bool) else shown}`"
     variable = (
         "–"
-        if name in ("watch", "channel", "owner", "webhooks.retry")
+        if name in ("watch", "channel", "owner", "webhooks.retry", "webhooks.target")
         else f"`ROWCAST_{name.upper().replace('.', '__')}`"
     )
     return f"| `{name}` | {variable} | {default} | {field.description} |"
