@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from rowcast.core.envelope import Envelope
-from rowcast.core.errors import StoreError
 from rowcast.outbox.event_row import read_envelope
 from rowcast.outbox.horizon import Horizon, look
 from rowcast.store.pool import Connection, Database
@@ -53,21 +52,17 @@ class Tail:
         Raises:
             StoreUnavailableError: `store.unavailable`.
         """
-        try:
-            async with self._database.connection() as connection:
-                return await self._read(connection)
-        except StoreError:
-            # Whoever wrote then may be known by another name when the server is back.
-            self._horizon = Horizon(self._horizon.decided_seq)
-            raise
+        async with self._database.connection() as connection:
+            return await self._read(connection)
 
     async def _read(self, connection: Connection) -> Sequence[Envelope]:
         await look(connection, self._horizon)
-        from_seq = min(self._from_seq, self._horizon.arrivals_from)
+        # Kept before anything is read: the horizon says only once what has arrived.
+        self._from_seq = min(self._from_seq, self._horizon.arrivals_from)
         rows = await connection.fetch(
             self._queries["arrived_events"],
             tenant_id=self._tenant_id,
-            from_seq=from_seq,
+            from_seq=self._from_seq,
             until_seq=self._horizon.last_seq,
             limit=self._batch_size,
         )
