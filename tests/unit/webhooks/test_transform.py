@@ -118,6 +118,14 @@ def test_a_body_that_grows_too_large_stops_early() -> None:
     assert len(made(["{{ data.text }}"] * 2, lines)) == 2
 
 
+def test_names_of_fields_count_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = parse_template(json.dumps({"$each": "data", "$as": {"x" * 10_000: 1}}))
+    monkeypatch.setattr("rowcast.webhooks.transform.encode_json", None)
+
+    with pytest.raises(InvalidInputError, match=str(OUTPUT_LIMIT_BYTES)):
+        rendered(wide, {**MESSAGE, "data": [0] * ITEMS_LIMIT})
+
+
 def test_what_is_no_list_or_too_long_a_one_is_not_gone_through() -> None:
     template = {"$each": "data", "$as": 1}
 
