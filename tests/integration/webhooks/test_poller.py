@@ -157,12 +157,14 @@ async def test_a_poll_may_begin_at_any_moment(rows: LedgerRows, emptied_dsn: str
         await rows.event(hours_ago=hours)
         await emit_some(emptied_dsn, 3, tenant="other")
     client, now = Client(rows.database), datetime.now(UTC)
+    for seconds in (55, 5):
+        await rows.event(hours_ago=seconds / 3600)
 
     async def count_since(hours: float) -> int:
         client.position = await client.since(now - timedelta(hours=hours))
         return len((await client.poll()).messages)
 
-    assert [await count_since(hours) for hours in (100, 29.5, 20.5, 1.5, 0.5)] == [30, 29, 20, 1, 0]
+    assert [await count_since(hours) for hours in (100, 29.5, 20.5, 1.5, 0.5, 30 / 3600)] == [32, 31, 22, 3, 2, 1]
     # Nothing there yet: what comes later comes.
     position = await client.since(now + timedelta(hours=1))
     late = await rows.event(hours_ago=0)

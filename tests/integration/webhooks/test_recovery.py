@@ -43,8 +43,12 @@ async def test_a_recovery_takes_what_is_dead_or_cancelled_in_its_time_and_nothin
     await rows.fetch("update rowcast.message set expunged_at = now() where event_id = :id", id=expunged)
     await rows.owed(expunged)
 
+    later = await rows.owed(await rows.event(), "waiting")
     task = await rows.begin()
-    await rows.owed(await rows.event())  # dies after it was asked for
+    await rows.owed(await rows.event())
+    await rows.fetch(
+        "update rowcast.delivery set status = 'dead', settled_at = clock_timestamp() where id = :id", id=later
+    )
     await rows.finish()
 
     waiting = await rows.fetch("select event_id from rowcast.delivery where replay_of is not null")
@@ -254,20 +258,36 @@ async def test_what_an_endpoint_was_never_owed_is_owed_once(rows: LedgerRows) ->
     expunged = await rows.event(uid="gone", **eu)
     await rows.fetch("update rowcast.message set expunged_at = now() where event_id = :id", id=expunged)
 
-    tasks = [await rows.begin("endpoint.replay") for _ in range(2)]
-    async with asyncio.TaskGroup() as group:
-        for _ in range(2):
-            group.create_task(rows.finish(step=2))
+    task = await rows.begin("endpoint.replay")
     await rows.finish(step=2)
 
     assert await rows.replayed() == dict.fromkeys(missing, 1)
-    states = [await rows.state(task) for task in tasks]
-    assert [status for status, _, _ in states] == ["finished"] * 2
-    assert sum(replayed for _, replayed, _ in states) == 2
+    assert await rows.state(task) == ("finished", 2, "")
     columns = await rows.fetch(
         "select target, key, rule, sink from rowcast.delivery where status = 'waiting' and attempt = 0"
     )
     assert {tuple(row.values()) for row in columns} == {("ep_1", "ep_1", "rowcast.webhooks", "webhooks")}
+
+
+async def test_two_tasks_at_once_find_the_same_message_missing_once(
+    rows: LedgerRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rows.endpoint()
+    missing = [await rows.event() for _ in range(3)]
+    tasks = [await rows.begin("endpoint.replay") for _ in range(2)]
+    go_on = Recovery._go_on
+
+    async def go_on_slowly(self: Recovery, connection: Any, held: Any) -> None:
+        await go_on(self, connection, held)
+        await asyncio.sleep(0.2)
+
+    monkeypatch.setattr(Recovery, "_go_on", go_on_slowly)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            group.create_task(rows.finish())
+
+    assert await rows.replayed() == dict.fromkeys(missing, 1)
+    assert sorted([await rows.state(task) for task in tasks]) == [("finished", 0, ""), ("finished", 3, "")]
 
 
 async def test_what_is_to_be_posted_later_is_owed_for_then(rows: LedgerRows) -> None:
