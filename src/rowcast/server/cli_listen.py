@@ -15,6 +15,7 @@ from rowcast.core.topic import checked_tenant_id
 from rowcast.egress.client import open_client
 from rowcast.outbox.tail import Tail
 from rowcast.server.command import Json, Place, asked, placed, run, running_instance, secret_argument
+from rowcast.server.dev_folder import development_keys
 from rowcast.server.forwarding import Forwarded, Forwarder, check_local, choice, local_policy, local_resolver
 from rowcast.server.output import cell
 from rowcast.server.webhook_desk import WebhookDesk, webhook_desk
@@ -30,7 +31,9 @@ Types = Annotated[
     list[str] | None, typer.Option("--event-type", "--event-types", help="a type or orders.*; none means all")
 ]
 EndpointName = Annotated[str, typer.Option(help="id or uid: what this endpoint would get, signed as it would be")]
-Secret = Annotated[str, typer.Option(help="whsec_... to sign with; @file reads it; none means a new one")]
+Secret = Annotated[
+    str, typer.Option(help="whsec_... to sign with; @file reads it; none takes the development server's, or a new one")
+]
 Count = Annotated[int | None, typer.Option(min=1, help="end after so many posts")]
 
 
@@ -85,7 +88,7 @@ async def _forwarder(place: Place, wanted: Wanted) -> AsyncIterator[Forwarder]:
         async with open_client(clock=desk.clock, policy=policy, resolver=resolver) as client:
             await check_local(wanted.url, resolver)
             known = await desk.endpoint(wanted.tenant_id, wanted.endpoint) if wanted.endpoint else None
-            endpoint = await _local(desk, wanted, known)
+            endpoint = await _local(desk, wanted, known) if known else _own(place, wanted)
             tail = Tail(database=desk.database, tenant_id=wanted.tenant_id)
             await tail.begin()
             _say_begun(place, wanted, endpoint)
@@ -101,11 +104,16 @@ async def _forwarder(place: Place, wanted: Wanted) -> AsyncIterator[Forwarder]:
             )
 
 
-async def _local(desk: WebhookDesk, wanted: Wanted, known: Endpoint | None) -> SigningEndpoint:
-    """Give what is posted to: in the place of an endpoint that there is, or one of its own."""
-    if known is None:
-        secret = checked_secret(wanted.secret) if wanted.secret else new_secret()
-        return SigningEndpoint("listen", wanted.url, (secret,), False)
+def _own(place: Place, wanted: Wanted) -> SigningEndpoint:
+    """Give an endpoint that is kept nowhere. With a development server its secret is the same each time."""
+    secret = wanted.secret
+    if not secret and running_instance(place) is not None:
+        secret = development_keys(place.folder).webhook_secret
+    return SigningEndpoint("listen", wanted.url, (checked_secret(secret) if secret else new_secret(),), False)
+
+
+async def _local(desk: WebhookDesk, wanted: Wanted, known: Endpoint) -> SigningEndpoint:
+    """Give what is posted to in the place of an endpoint that there is."""
     (signing,) = (await desk.endpoints.for_signing([(wanted.tenant_id, known.id)])).values()
     if signing.unopened:
         raise ConfigError(

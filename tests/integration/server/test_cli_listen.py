@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
+from rowcast.server.dev_folder import development_keys, prepare_folder
+from rowcast.server.instance import write_instance
 from rowcast.testing.webhook_catcher import WebhookCatcher
 from tests.integration.outbox.events import emit, session
 from tests.integration.server.conftest import Command
 from tests.integration.server.processes import environment
+from tests.integration.server.test_cli_look import instance
 
 CUT = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'rowcast command'"
 
@@ -91,6 +94,21 @@ async def test_an_endpoint_is_listened_in_for_with_its_own_secret_and_types(
     assert made.value["secret"] in verifies_with.decode()
     assert only.headers["webhook-id"] in out.decode()
     assert (process.returncode, err) == (0, b"")
+
+
+async def test_beside_a_development_server_the_tenant_and_the_secret_are_its_own(dsn: str, tmp_path: Path) -> None:
+    folder = prepare_folder(tmp_path / ".rowcast")
+    write_instance(folder, instance(dsn, tmp_path))
+    async with (
+        WebhookCatcher() as catcher,
+        session(dsn) as driver,
+        listening(tmp_path, catcher.url, "--count", "1", "--json") as process,
+    ):
+        begun = await line(process)
+        await emit(driver, tenant=begun["tenantId"])
+        assert (await line(process))["code"] == "204"
+
+    assert begun["secret"] == development_keys(folder).webhook_secret
 
 
 @pytest.mark.parametrize(
