@@ -8,11 +8,14 @@ from typing import Annotated, Any
 
 from litestar import Litestar, Request, Response
 from litestar.connection import ASGIConnection
+from litestar.datastructures import MutableScopeHeaders
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.params import Parameter
 from litestar.router import Router
+from litestar.routes import HTTPRoute
+from litestar.types import Message, Scope
 
 from rowcast.core.errors import (
     AuthenticationError,
@@ -105,10 +108,22 @@ def create_application(routes: Sequence[Router]) -> Litestar:
         },
         openapi_config=OpenAPIConfig(title="rowcast", version="1", path="/api", render_plugins=[DocumentPlugin()]),
         request_max_body_size=REQUEST_LIMIT_BYTES,
+        before_send=[_tell_methods],
         logging_config=None,
         debug=False,
         pdb_on_exception=False,
     )
+
+
+async def _tell_methods(message: Message, scope: Scope) -> None:
+    """Tell all methods of a path where it is asked for them: the library knows only those of its first handler."""
+    if message["type"] != "http.response.start" or scope.get("method") != "OPTIONS":
+        return
+    headers = MutableScopeHeaders.from_message(message)
+    if "allow" in headers:
+        paths = (each for each in scope["litestar_app"].routes if isinstance(each, HTTPRoute))
+        methods = {method for each in paths if each.path_format == scope["path_template"] for method in each.methods}
+        headers["allow"] = ", ".join(sorted(methods))
 
 
 def _on_refusal(request: Request[Any, Any, Any], error: RowcastError) -> Response[Any]:

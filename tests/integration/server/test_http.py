@@ -158,6 +158,17 @@ async def test_the_api_describes_itself(api: Running) -> None:
     assert "/api/v1/events" in document["paths"]
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [("/api/v1/app", "GET, OPTIONS, POST"), ("/api/v1/event-type/x", "DELETE, GET, OPTIONS, PATCH, PUT"), ("/in/x", "GET, OPTIONS, POST")],
+)  # fmt: skip
+async def test_a_path_tells_its_methods(api: Running, path: str, methods: str) -> None:
+    told, refused = await api.client.options(path), await api.client.request("TRACE", path)
+
+    assert (told.status_code, refused.status_code, told.headers["allow"]) == (204, 405, methods)
+    assert sorted(refused.headers["allow"].split(", ")) == methods.split(", ")
+
+
 async def test_a_request_of_another_protocol_version_does_no_harm(api: Running) -> None:
     async with httpx.AsyncClient(base_url=str(api.client.base_url)) as other:
         replies = [await other.get("/livez") for _ in range(3)]
