@@ -2,7 +2,6 @@
 
 import asyncio
 
-from rowcast.core.errors import StoreError
 from rowcast.outbox.horizon import Horizon, look
 from rowcast.outbox.side_lanes import ALL_SHARDS
 from rowcast.store.pool import Connection, Database
@@ -31,15 +30,9 @@ class Decided:
         """
         # One look after the other: what was read first must be observed first.
         async with self._turn, self._database.connection() as connection:
-            horizon = self._horizon or await self._begin(connection)
-            try:
-                await look(connection, horizon)
-            except StoreError:
-                # Whoever wrote then may be known by another name when the server is back.
-                self._horizon = None
-                raise
-            self._horizon = horizon
-            return horizon.decided_seq
+            self._horizon = self._horizon or await self._begin(connection)
+            await look(connection, self._horizon)
+            return self._horizon.decided_seq
 
     async def _begin(self, connection: Connection) -> Horizon:
         row = await connection.fetch_one(self._queries["lowest_bound"], shards=list(ALL_SHARDS))
