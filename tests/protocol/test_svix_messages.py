@@ -1,8 +1,10 @@
 """Unmodified `svix` SDKs against a server: messages, and what became of them."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.integration.webhooks.engine import WITHIN_S
 from tests.protocol.svix_client import SDKS, sdk_on, the_error
 
 SCHEMA = {"1": {"type": "object", "properties": {"total": {"type": "number"}}, "required": ["total"]}}
@@ -91,6 +93,48 @@ async def test_messages_are_listed_as_the_sdk_asks(dsn: str, version: str) -> No
     assert [_ids(page) for page in narrowed] == [[ids[0]]] * 4 + [[ids[3]]]
     assert [page.data[0].payload for page in contents] == [{"n": 1}, {}]
     assert (rest.data[0].channels, rest.data[0].tags, rest.data[0].event_type) == (["eu"], ["vip"], "Invoice.paid")
+
+
+@SDKS
+async def test_what_messages_held_is_removed_as_the_sdk_asks(dsn: str, version: str) -> None:
+    async with sdk_on(dsn, version, roles=("gateway", "delivery")) as (svix, api, _):
+        await svix.application.create(api.ApplicationIn(name="Acme", uid="acme"))
+        channels = {"channels": ["eu"]}
+        await svix.endpoint.create("acme", api.EndpointIn(url="https://hooks.example.com/in", **channels))
+        first, second, third = [await svix.message.create("acme", _message(api, f"user.n{n}")) for n in (1, 2, 3)]
+        await svix.message.expunge_content("acme", first.id)
+        if version == "2.9.1":
+            many = await svix.message.bulk_expunge_content("acme", api.BulkExpungeContentsIn(ids=[second.id, "nobody"]))
+            assert {name: str(said) for name, said in many.results.items()} == {
+                second.id: "expunged", "nobody": "not-found",
+            }  # fmt: skip
+        else:
+            await svix.message.expunge_content("acme", second.id)
+        left = await _payloads(svix, api)
+        task = await svix.message.expunge_all_contents("acme")
+        async with asyncio.timeout(WITHIN_S):
+            while (done := await svix.background_task.get(task.id)).status.value == "running":
+                await asyncio.sleep(0.05)
+        none = await _payloads(svix, api)
+        active = [
+            (await svix.message.precheck("acme", api.MessagePrecheckIn(event_type="user.a", **asked))).active
+            for asked in ({}, channels, {"channels": ["us"]})
+        ]
+
+    assert left == {first.id: {"expired": True}, second.id: {"expired": True}, third.id: {"n": 1}}
+    assert (task.id[:6], task.task.value, task.updated_at.tzinfo is not None) == (
+        "qtask_",
+        "application.purge_content",
+        True,
+    )
+    assert (done.status.value, done.data) == ("finished", {"messagesPurged": 1})
+    assert set(map(str, none.values())) == {"{'expired': True}"}
+    assert active == [False, True, False]
+
+
+async def _payloads(svix: Any, api: Any) -> dict[str, Any]:
+    page = await svix.message.list("acme", api.MessageListOptions(with_content=True))
+    return {each.id: each.payload for each in page.data}
 
 
 def _message(api: Any, event_type: str, **more: Any) -> Any:

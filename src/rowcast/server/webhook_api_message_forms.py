@@ -8,7 +8,7 @@ import msgspec
 from rowcast.core.codec import decode_json
 from rowcast.core.errors import InvalidFieldError
 from rowcast.server.webhook_api_applications import ApplicationIn
-from rowcast.webhooks.message_draft import RETENTION_LEAST_DAYS, RETENTION_MOST_DAYS, MessageDraft
+from rowcast.webhooks.message_draft import EMPTY_PAYLOAD, RETENTION_LEAST_DAYS, RETENTION_MOST_DAYS, MessageDraft
 from rowcast.webhooks.message_table import Message
 
 _HOURS = 24
@@ -109,6 +109,19 @@ class MessageOut(msgspec.Struct, frozen=True, rename="camel"):
     deliver_at: datetime | None
 
 
+class PrecheckIn(msgspec.Struct, frozen=True, rename="camel"):
+    """What a message would be that is not sent."""
+
+    event_type: str
+    channels: list[str] | None = None
+
+
+class PrecheckOut(msgspec.Struct, frozen=True):
+    """Whether anybody would get it."""
+
+    active: bool
+
+
 def message_out(message: Message, *, has_content: bool) -> MessageOut:
     """Give a message as it is answered; without content, or when that is gone, something stands in its place."""
     return MessageOut(
@@ -136,9 +149,11 @@ def _object(text: bytes) -> bytes:
     Raises:
         InvalidFieldError: `input.field`.
     """
-    if not isinstance(decode_json(text), dict):
+    value = decode_json(text)
+    if not isinstance(value, dict):
         raise InvalidFieldError("The payload is a JSON object.", place=("body", "payload"), kind="type_error")
-    return text
+    # However an empty one is written: where it stands, whoever posts it looks for a raw one.
+    return text if value else EMPTY_PAYLOAD
 
 
 def _several(values: list[str] | None) -> tuple[str, ...] | None:

@@ -7,6 +7,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from rowcast.core.clock import Clock
 from rowcast.core.errors import InvalidFieldError, NotFoundError
+from rowcast.core.topic import checked_event_type
 from rowcast.server.described import Described
 from rowcast.server.keys import require_scope
 from rowcast.server.webhook_api import (
@@ -20,7 +21,13 @@ from rowcast.server.webhook_api import (
 from rowcast.server.webhook_api_answers import Answer
 from rowcast.server.webhook_api_applications import ApplicationIn, application_named
 from rowcast.server.webhook_api_body import read_body
-from rowcast.server.webhook_api_message_forms import MessageIn, MessageOut, message_out
+from rowcast.server.webhook_api_message_forms import (
+    MessageIn,
+    MessageOut,
+    PrecheckIn,
+    PrecheckOut,
+    message_out,
+)
 from rowcast.server.webhook_api_pages import Page, page_of
 from rowcast.server.webhook_api_query import (
     CHOSEN,
@@ -33,19 +40,25 @@ from rowcast.server.webhook_api_query import (
 )
 from rowcast.store.pool import Connection
 from rowcast.webhooks.application import Application
+from rowcast.webhooks.fan_out import hears
 from rowcast.webhooks.ids import MESSAGE_PREFIX
 from rowcast.webhooks.message_draft import checked_message
+from rowcast.webhooks.message_reader import Terms
 from rowcast.webhooks.message_table import MessageTable
 from rowcast.webhooks.payload_check import PayloadCheck
+from rowcast.webhooks.table import EndpointTable
 
 
 class MessageRoutes:
     """What the routes of messages share."""
 
-    __slots__ = ("api", "check", "clock", "table")
+    __slots__ = ("api", "check", "clock", "endpoints", "table")
 
-    def __init__(self, api: WebhookApi, *, table: MessageTable, check: PayloadCheck, clock: Clock) -> None:
+    def __init__(
+        self, api: WebhookApi, *, table: MessageTable, endpoints: EndpointTable, check: PayloadCheck, clock: Clock
+    ) -> None:
         """Ask for what they need."""
+        self.endpoints = endpoints
         self.api = api
         self.table = table
         self.check = check
@@ -79,7 +92,22 @@ def _sending(own: MessageRoutes) -> list[HTTPRouteHandler]:
 
         return await api.write(request, act)
 
-    return [create_message]
+    @post(
+        "/{app_id:str}/msg/precheck/active",
+        guards=api.may("events:read"),
+        status_code=200,
+        described=Described(PrecheckIn, PrecheckOut),
+    )
+    async def precheck_message(request: Asked, app_id: str) -> Reply:
+        """Tell whether any endpoint that works would get such a message."""
+        data = read_body(await request.body(), PrecheckIn)
+        event_type, terms = checked_event_type(data.event_type), Terms(frozenset(data.channels or ()))
+        tenant_id = (await api.application(request, app_id)).tenant_id
+        endpoints = (await own.endpoints.for_tenants([tenant_id])).get(tenant_id, [])
+        is_active = any(not each.is_disabled and each.wants(event_type) and hears(each, terms) for each in endpoints)
+        return replied(Answer(200, PrecheckOut(is_active)))
+
+    return [create_message, precheck_message]
 
 
 def _looking(own: MessageRoutes) -> list[HTTPRouteHandler]:

@@ -32,9 +32,7 @@ from rowcast.webhooks.ids import TASK_PREFIX
 from rowcast.webhooks.recovery import task_data
 
 # Words of the SDKs for tasks that are done at once here: to ask for them is no mistake, there are none.
-OtherTask = Literal[
-    "application.stats", "application.purge_content", "event-type.aggregate", "message.broadcast", "sdk.generate"
-]
+OtherTask = Literal["application.stats", "event-type.aggregate", "message.broadcast", "sdk.generate"]
 AskedStatus = Annotated[TaskStatus | None, Parameter(query="status")]
 AskedTask = Annotated[TaskKind | OtherTask | None, Parameter(query="task")]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]

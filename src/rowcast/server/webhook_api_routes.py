@@ -18,6 +18,7 @@ from rowcast.server.webhook_api_endpoints_private import endpoint_private_routes
 from rowcast.server.webhook_api_endpoints_stats import Examples, endpoint_stats_routes
 from rowcast.server.webhook_api_endpoints_transformation import transformation_routes
 from rowcast.server.webhook_api_event_types import event_type_routes
+from rowcast.server.webhook_api_message_contents import ContentRoutes, content_routes
 from rowcast.server.webhook_api_messages import MessageRoutes, message_routes
 from rowcast.server.webhook_api_polling import PollingRoutes, polling_routes
 from rowcast.server.webhook_api_portal import hosted_routes, portal_routes
@@ -28,6 +29,7 @@ from rowcast.webhooks.background_task import TaskTable
 from rowcast.webhooks.endpoint_privates import EndpointPrivates
 from rowcast.webhooks.event_type import declared_types
 from rowcast.webhooks.event_type_table import EventTypeTable
+from rowcast.webhooks.expunge import Expunge
 from rowcast.webhooks.message_table import MessageTable
 from rowcast.webhooks.payload_check import PayloadCheck
 from rowcast.webhooks.poller import Poller
@@ -45,9 +47,12 @@ def webhook_api_routes(app: App, *, find_key: KeyFinder) -> Sequence[Router]:
     endpoints = EndpointApi(api=api, table=app.endpoints, privates=privates)
     types = EventTypeTable(declared=declared_types(app.catalogue, at=app.clock.now()))
     check = PayloadCheck(types=types, declared=app.catalogue)
-    messages = MessageRoutes(api, table=MessageTable(), check=check, clock=app.clock)
+    messages = MessageRoutes(api, table=MessageTable(), endpoints=app.endpoints, check=check, clock=app.clock)
     nudge = app.recovery.nudge if app.recovery else None
-    recovery = RecoveryRoutes(endpoints=endpoints, tasks=TaskTable(clock=app.clock), nudge=nudge)
+    tasks = TaskTable(clock=app.clock)
+    recovery = RecoveryRoutes(endpoints=endpoints, tasks=tasks, nudge=nudge)
+    expunge = Expunge(database=app.database)
+    contents = ContentRoutes(api, messages=messages.table, expunge=expunge, tasks=tasks, nudge=nudge)
     polling = PollingRoutes(endpoints=endpoints, poller=Poller(decided_seq=Decided(database=app.database).seq))
     return (
         application_routes(api),
@@ -57,6 +62,7 @@ def webhook_api_routes(app: App, *, find_key: KeyFinder) -> Sequence[Router]:
         transformation_routes(endpoints, clock=app.clock),
         event_type_routes(api, types),
         message_routes(messages),
+        content_routes(contents),
         attempt_routes(AttemptRoutes(endpoints, messages=messages.table, attempts=AttemptList())),
         recovery_routes(recovery),
         polling_routes(polling),

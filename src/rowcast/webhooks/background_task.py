@@ -15,10 +15,12 @@ from rowcast.store.pool import Database, Row, Session
 from rowcast.store.sql import load_queries
 from rowcast.webhooks.ids import NOISE_BYTES, task_id
 
-TaskKind = Literal["endpoint.recover", "endpoint.replay", "endpoint.bulk-replay"]
+TaskKind = Literal["endpoint.recover", "endpoint.replay", "endpoint.bulk-replay", "application.purge_content"]
 """What is to be done, in the words of the SDKs: `endpoint.replay` replays what is missing."""
 TaskStatus = Literal["running", "finished", "failed"]
 
+BY_EVENTS: tuple[TaskKind, ...] = ("endpoint.replay", "application.purge_content")
+"""Tasks that go through the events of a tenant; the others go through its deliveries."""
 KEPT_DAYS = 90
 CANCELLED = "cancelled"
 _FIRST_YEAR, _LAST_YEAR = 2, 9998
@@ -122,7 +124,7 @@ class TaskTable:
         checked = checked_chosen(chosen)
         bounds = await session.fetch_one(self._queries["task_bounds"])
         assert bounds is not None
-        up_to = bounds["last_seq" if task == "endpoint.replay" else "last_delivery_id"]
+        up_to = bounds["last_seq" if task in BY_EVENTS else "last_delivery_id"]
         arguments = Arguments(checked, bounds["asked_at"], up_to)
         row = await session.fetch_one(
             self._queries["add_task"],

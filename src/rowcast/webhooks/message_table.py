@@ -1,7 +1,7 @@
 """Messages: events as the webhook API shows them, with what their callers said beside. One transaction writes both."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -98,6 +98,17 @@ class MessageTable:
         if found is None:
             raise _not_found()
         return found
+
+    async def known(self, session: Session, tenant_id: str, names: Iterable[str]) -> dict[str, uuid.UUID]:
+        """Give the events of those of some messages that a tenant has, by the id or uid that they were named by."""
+        asked = {name: event_id_of(name) for name in names}
+        rows = await session.fetch(
+            self._queries["known_messages"],
+            tenant_id=tenant_id,
+            event_ids=[event_id for event_id in asked.values() if event_id],
+            uids=[name for name, event_id in asked.items() if event_id is None],
+        )
+        return {row["uid"] or message_id(row["event_id"]): row["event_id"] for row in rows}
 
     async def page(
         self,

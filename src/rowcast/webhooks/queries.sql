@@ -188,6 +188,23 @@ select tenant_id, event_id from rowcast.message
 where expires_at <= clock_timestamp() and expunged_at is null
 order by expires_at limit :most for update skip locked;
 
+-- name: next_messages
+-- The next messages of a tenant in the order of their writing, of which something is left, and how far that is.
+with visited as materialized (
+    select id, seq from rowcast.event where tenant_id = :tenant_id and seq > :position and seq <= :up_to order by seq limit :most
+)
+select coalesce((select max(seq) from visited), :up_to::bigint) as position, (select count(*) from visited) as visited,
+       array(select v.id from visited v left join rowcast.message m on m.event_id = v.id
+             where m.expunged_at is null order by v.seq) as event_ids;
+
+-- name: known_messages
+-- Those of some messages that a tenant has, by their events or by their callers' own ids.
+select e.id as event_id, null::text as uid
+from unnest(:event_ids::uuid[]) as asked (id)
+cross join lateral (select id from rowcast.event where id = asked.id and tenant_id = :tenant_id limit 1) e
+union all
+select m.event_id, m.uid from rowcast.message m where m.tenant_id = :tenant_id and m.uid = any(:uids::text[]);
+
 -- name: expunge_messages
 -- Removes what some messages held and what was answered to them; what still waits is cancelled.
 with marked as (

@@ -19,6 +19,7 @@ from rowcast.core.telemetry import tell
 from rowcast.store.pool import Connection, Database, Row
 from rowcast.store.sql import load_queries
 from rowcast.webhooks.background_task import BackgroundTask, read_task
+from rowcast.webhooks.expunge import Expunge
 from rowcast.webhooks.operational import BACKGROUND_TASK_FINISHED, ENDPOINT_RECOVERED, OperationalEvents
 
 ENDPOINT_GONE = "endpoint_gone"
@@ -45,7 +46,7 @@ class RecoveryLimits(msgspec.Struct, frozen=True):
 class Recovery:
     """Looks for tasks and does them, a step of each in turn. Any number of processes may."""
 
-    __slots__ = ("_database", "_limits", "_noise", "_nudged", "_operational", "_queries")
+    __slots__ = ("_database", "_expunge", "_limits", "_noise", "_nudged", "_operational", "_queries")
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class Recovery:
     ) -> None:
         """Ask for what it needs; `noise` keeps processes from looking all at once."""
         self._database = database
+        self._expunge = Expunge(database=database)
         self._operational = operational
         self._noise = noise
         self._limits = limits or RecoveryLimits()
@@ -108,18 +110,30 @@ class Recovery:
         return True
 
     async def _go_on(self, connection: Connection, task: BackgroundTask) -> None:
-        ids = {"tenant_id": task.tenant_id, "endpoint_id": task.endpoint_id}
-        endpoint = await connection.fetch_one(self._queries["task_endpoint"], **ids)
-        if endpoint is None:
+        done = await (self._purge if task.task == "application.purge_content" else self._replay_next)(connection, task)
+        if done is None:
             await self._end(connection, task, status="failed", reason=ENDPOINT_GONE)
             return
-        first = task.position or await self._first(connection, task)
-        done = await self._replay(connection, task, endpoint, first)
         await connection.execute(
             self._queries["step_done"], id=task.id, position=done["position"], replayed=done["replayed"]
         )
         if done["visited"] < self._limits.step:
             await self._end(connection, task, status="finished", reason="")
+
+    async def _purge(self, connection: Connection, task: BackgroundTask) -> Row:
+        """Remove what the next messages of a tenant held."""
+        step = await self._expunge.purge(
+            connection, task.tenant_id, position=task.position, up_to=task.arguments.up_to, most=self._limits.step
+        )
+        return {"position": step.position, "visited": step.visited, "replayed": step.expunged}
+
+    async def _replay_next(self, connection: Connection, task: BackgroundTask) -> Row | None:
+        """Replay what is chosen of the next rows; None where the endpoint is gone."""
+        ids = {"tenant_id": task.tenant_id, "endpoint_id": task.endpoint_id}
+        endpoint = await connection.fetch_one(self._queries["task_endpoint"], **ids)
+        if endpoint is None:
+            return None
+        return await self._replay(connection, task, endpoint, task.position or await self._first(connection, task))
 
     async def _first(self, connection: Connection, task: BackgroundTask) -> int:
         """Give the row before the first that a task may mean."""
@@ -194,6 +208,8 @@ def task_data(task: BackgroundTask) -> dict[str, object]:
     """Give what a task was asked for and what it has done."""
     chosen = task.arguments.chosen
     data: dict[str, object] = {"endpointId": task.endpoint_id, "since": chosen.since, "replayed": task.replayed}
+    if task.task == "application.purge_content":
+        data = {"messagesPurged": task.replayed}
     until: datetime | None = chosen.until
     if until is not None:
         data["until"] = until

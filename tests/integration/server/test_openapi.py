@@ -7,7 +7,7 @@ from rowcast.server.webhook_api_errors import is_webhook_api
 from tests.integration.server.running import Running
 
 # These take no body.
-BODILESS = re.compile(r"/logout|/resend|/publish")
+BODILESS = re.compile(r"/logout|/resend|/publish|/expunge-all-contents")
 WRITING = ("post", "put", "patch")
 
 

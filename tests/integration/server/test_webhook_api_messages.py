@@ -153,3 +153,23 @@ async def test_messages_that_are_sent_at_once_all_come_in(api: Running) -> None:
 
     listed = (await api.client.get(PATH, headers=headers)).json()["data"]
     assert {each["id"] for each in listed} == {task.result()["id"] for task in tasks}
+
+
+async def test_it_is_told_whether_anybody_would_get_a_message(api: Running) -> None:
+    headers = await api.key()
+    await made_application(api, headers, uid="acme")
+    endpoints = [{"channels": ["eu"]}, {"eventTypes": ["Other"]}, {"eventTypes": ["off"], "disabled": True}]
+    for endpoint in endpoints:
+        made = {"url": "https://hooks.example.com/in", **endpoint}
+        assert (await api.client.post("/api/v1/app/acme/endpoint", headers=headers, json=made)).status_code == 201
+
+    async def is_active(**asked: Any) -> Any:
+        reply = await api.client.post(f"{PATH}/precheck/active", headers=headers, json=asked)
+        return reply.json().get("active") if reply.status_code == 200 else reply.status_code
+
+    assert await is_active(eventType="orders.confirmed") is False
+    assert await is_active(eventType="orders.confirmed", channels=["eu", "us"]) is True
+    assert await is_active(eventType="Other") is True
+    assert await is_active(eventType="off") is False
+    assert await is_active(eventType="a b") == await is_active() == 422
+    assert (await api.client.get(PATH, headers=headers)).json()["data"] == []

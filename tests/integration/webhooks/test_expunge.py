@@ -7,7 +7,11 @@ import pytest
 
 from rowcast.store.pool import Database
 from rowcast.store.sql import parse_query
+from rowcast.testing.fake_clock import FakeClock
+from rowcast.webhooks.background_task import Chosen, TaskTable
 from rowcast.webhooks.expunge import Expunge
+from rowcast.webhooks.operational import OperationalEvents
+from rowcast.webhooks.recovery import Recovery, RecoveryLimits, task_data
 
 CANARY = "canary-of-the-payload"
 
@@ -110,3 +114,46 @@ async def test_message_whose_event_is_gone_is_expunged_once_and_for_all(messages
     counts = [await expunge.sweep(most=10) for _ in range(2)]
 
     assert (counts, await messages.hits()) == ([1, 0], 0)
+
+
+async def test_what_is_removed_in_a_transaction_that_comes_to_nothing_is_still_there(
+    messages: Messages, database: Database
+) -> None:
+    event_id = await messages.add()
+    before = await messages.hits()
+
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction() as session:
+            assert await Expunge(database=database).contents("acme", [event_id], session=session) == 1
+            raise ZeroDivisionError
+
+    assert await messages.hits() == before > 0
+
+
+async def test_all_messages_of_a_tenant_are_purged_in_steps_that_whoever_comes_goes_on_with(
+    messages: Messages, database: Database, clock: FakeClock
+) -> None:
+    for _ in range(5):
+        await messages.add()
+    other = await messages.add("beta")
+    tasks = TaskTable(clock=clock)
+    chosen = Chosen(since=clock.now())
+    begun = await tasks.begin(database, "acme", "", task="application.purge_content", chosen=chosen)
+    later = await messages.add()
+
+    workers = [
+        Recovery(
+            database=database,
+            operational=OperationalEvents(database=database, tenant_id="ops"),
+            noise=lambda: 0.5,
+            limits=RecoveryLimits(step=2),
+        )
+        for _ in range(4)
+    ]
+    steps = [await worker.step() for worker in workers]
+
+    task = await tasks.get(database, begun.id)
+    assert steps == [True, True, True, False]
+    assert (task.status, task_data(task)) == ("finished", {"messagesPurged": 5})
+    rows = await messages.fetch("select id from rowcast.event where payload::text <> '{}' order by seq")
+    assert [row["id"] for row in rows] == [other, later]

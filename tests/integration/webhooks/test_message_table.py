@@ -92,6 +92,17 @@ async def test_another_tenants_message_is_not_there(box: Box) -> None:
     assert await box.page() == []
 
 
+async def test_messages_are_known_by_any_of_their_names(box: Box) -> None:
+    first, second, foreign = await box.send(uid="e1"), await box.send(), await box.send("beta", uid="e2")
+
+    known = await box.table.known(
+        box.database, "acme", ["e1", first.id, second.id, foreign.id, "e2", "msg_x", "nobody"]
+    )
+
+    assert known == {"e1": first.event_id, first.id: first.event_id, second.id: second.event_id}
+    assert await box.table.known(box.database, "acme", []) == {}
+
+
 @pytest.mark.parametrize(
     ("fields", "error"),
     [

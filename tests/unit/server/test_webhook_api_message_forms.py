@@ -52,6 +52,7 @@ def test_a_payload_is_kept_for_as_long_as_is_said(fields: dict[str, int], kept: 
 
 
 def test_a_raw_payload_comes_with_its_content_type() -> None:
+    assert read_body(b'{"eventType":"a","payload": { } }', MessageIn).draft(now=NOW).payload == b"{}"
     draft = draft_of(payload={}, transformationsParams={"rawPayload": "<a/>", "headers": {"Content-Type": "text/xml"}})
 
     assert (draft.raw_payload, draft.content_type) == ("<a/>", "text/xml")
