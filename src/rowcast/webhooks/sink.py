@@ -6,6 +6,7 @@ import msgspec
 
 from rowcast.core.delivery import Delivery, Owed
 from rowcast.core.envelope import Envelope
+from rowcast.core.errors import InvalidInputError
 from rowcast.core.outcome import Delivered, Outcome, Postponed, Rejected, Retry
 from rowcast.core.retry import RetryPolicy
 from rowcast.core.sink import Sink
@@ -83,7 +84,11 @@ class WebhookSink:
         if endpoint.unopened:
             # An operator's mistake, not the endpoint's: it is tried again when the key may be back.
             return Retry("secret_unopened", excerpt=endpoint.unopened)
-        url = parse_url(endpoint.url)
+        try:
+            url = parse_url(endpoint.url)
+        except InvalidInputError as error:
+            # Saved before the guard knew it: no attempt will ever be made.
+            return Rejected("egress_invalid", excerpt=str(error))
         # With its port: who posts to a closed one must not hold up those who post to the open one beside it.
         host = f"{url.host}:{url.port}"
         wait_s = self._hosts.wait_s(host)
