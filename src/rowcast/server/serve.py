@@ -184,7 +184,7 @@ def _signalled(stop: Callable[[], None]) -> Iterator[None]:
 def _frozen() -> Iterator[None]:
     """Keep what was made at the start out of the collector's rounds: it stays as long as the server.
 
-    Nearly everything else is freed without a collector, and most of it soon: seldom rounds find less that is still in use.
+    Nearly everything else is freed without a collector, and soon: seldom rounds find less that is still in use.
     """
     before = gc.get_threshold()
     gc.collect()
