@@ -14,12 +14,15 @@ from rowcast.server.command import (
     secret_argument,
 )
 from rowcast.server.output import print_json, show_pairs, show_rows
-from rowcast.server.webhook_desk import webhook_desk
+from rowcast.server.webhook_desk import WebhookDesk, webhook_desk
 from rowcast.server.wire import shown, shown_all
+from rowcast.store.pool import Session
+from rowcast.webhooks.endpoint import Endpoint
 from rowcast.webhooks.endpoint_draft import EndpointChange, EndpointDraft, LogLevel, changed_draft, draft_of
 from rowcast.webhooks.endpoint_stats import EndpointStats
 from rowcast.webhooks.secrets_table import GRACE_S
 from rowcast.webhooks.signature import Scheme
+from rowcast.webhooks.transformation import TransformationChange, changed_transformation
 
 Tenant = Annotated[str, typer.Option("--tenant", help="whose it is")]
 Name = Annotated[str, typer.Argument(metavar="ENDPOINT", help="its id or its uid")]
@@ -34,6 +37,9 @@ Ordered = Annotated[bool | None, typer.Option("--ordered/--unordered", help="one
 Kept = Annotated[LogLevel | None, typer.Option("--log-level", help="what is kept of attempts")]
 Signing = Annotated[Scheme, typer.Option("--scheme", help="how a new secret signs")]
 Waits = Annotated[list[float] | None, typer.Option("--retry-wait-s", help="seconds after a failure; again for more")]
+Template = Annotated[
+    str | None, typer.Option(help="JSON template of the body in place of ours; @file reads it; '' takes it away")
+]
 Disabled = Annotated[bool | None, typer.Option("--disable/--enable", help="stop posting, or begin again")]
 
 endpoints = typer.Typer(help="A tenant's webhook endpoints.", no_args_is_help=True)
@@ -56,6 +62,7 @@ def create_endpoint(
     log_level: Kept = None,
     retry_waits_s: Waits = None,
     scheme: Signing = "v1",
+    template: Template = None,
     is_json: Json = False,
 ) -> None:
     """Add an endpoint and print it with its secret."""
@@ -65,7 +72,7 @@ def create_endpoint(
         is_ordered=is_ordered, log_level=log_level, retry_schedule_s=retry_waits_s,
     )  # fmt: skip
     new = EndpointDraft(url=url, secret=secret_argument(secret), signature_scheme=scheme)
-    own = parsed_headers(headers or ())
+    own, text = parsed_headers(headers or ()), None if template is None else secret_argument(template)
 
     async def command() -> dict[str, Any]:
         async with webhook_desk(place) as desk:
@@ -73,6 +80,7 @@ def create_endpoint(
                 made = await desk.endpoints.create(tenant, changed_draft(new, change), session=session)
                 if own:
                     await desk.privates.set_headers(session, made, own)
+                made = await _templated(desk, session, made, text)
             return {**shown(made), "secret": await desk.endpoints.secrets.current(tenant, made.id)}
 
     show_pairs(run(place, command), is_json=is_json)
@@ -134,6 +142,7 @@ def update_endpoint(
     log_level: Kept = None,
     retry_waits_s: Waits = None,
     is_disabled: Disabled = None,
+    template: Template = None,
     is_json: Json = False,
 ) -> None:
     """Change what is given of an endpoint; the rest stays."""
@@ -143,7 +152,7 @@ def update_endpoint(
         throttle_rate=throttle_rate, is_ordered=is_ordered, log_level=log_level, retry_schedule_s=retry_waits_s,
         is_disabled=is_disabled,
     )  # fmt: skip
-    own = parsed_headers(headers or ())
+    own, text = parsed_headers(headers or ()), None if template is None else secret_argument(template)
 
     async def command() -> dict[str, Any]:
         async with webhook_desk(place) as desk, desk.database.transaction() as session:
@@ -152,7 +161,7 @@ def update_endpoint(
             changed = await desk.endpoints.update(tenant, found.id, draft, session=session)
             if own or without:
                 await desk.privates.change_headers(session, changed, own, removed=without or ())
-            return shown(changed)
+            return shown(await _templated(desk, session, changed, text))
 
     show_pairs(run(place, command), is_json=is_json)
 
@@ -219,6 +228,17 @@ def show_stats(
 
     columns = ("of", "success", "pending", "sending", "fail", "canceled")
     show_rows(run(place, command), columns, empty="", is_json=is_json)
+
+
+async def _templated(desk: WebhookDesk, session: Session, endpoint: Endpoint, template: str | None) -> Endpoint:
+    """Give the endpoint with the template that was said; None changes nothing, an empty text takes it away."""
+    if template is None:
+        return endpoint
+    kept = await desk.endpoints.transformation(session, endpoint)
+    change = TransformationChange(code=template or None, enabled=bool(template))
+    made = changed_transformation(kept, change, now=desk.clock.now())
+    await desk.endpoints.set_transformation(session, endpoint, made)
+    return await desk.endpoints.named(session, endpoint.tenant_id, endpoint.id)
 
 
 def _change(**said: Any) -> EndpointChange:

@@ -96,3 +96,16 @@ def test_an_endpoint_whose_header_is_refused_is_not_made(command: Command) -> No
 
     assert (done.code, done.value["error"]["code"]) == (1, "input.header")
     assert command("endpoints", "list", "--tenant", "acme", "--json").value["data"] == []
+
+
+def test_a_template_makes_the_bodies_until_it_is_taken_away(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "template.json").write_text('{"text": "{{ data.note }}"}')
+    made = command(*CREATE, "--uid", "main", "--template", "@template.json", "--json").value
+    update = ("endpoints", "update", "main", "--tenant", "acme", "--json")
+
+    refused = command(*update, "--template", "function handler() {}")
+    kept = command(*update, "--description", "words").value
+    taken = command(*update, "--template", "").value
+
+    assert (made["isTransformed"], kept["isTransformed"], taken["isTransformed"]) == (True, True, False)
+    assert (refused.code, refused.value["error"]["code"]) == (1, "input.field")

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -11,6 +13,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from rowcast.testing.webhook_catcher import WebhookCatcher
+from rowcast.webhooks.transform import parse_template, rendered
 from tests.integration.outbox.events import session
 from tests.integration.server.conftest import Command
 from tests.integration.server.running import Running, running
@@ -69,6 +72,17 @@ async def test_each_change_is_posted_signed_and_with_the_authorization_header(
     assert {each.headers["authorization"] for each in catcher.requests} == {"Bearer a secret"}
     for each in catcher.requests:
         Webhook(secret).verify(each.body, dict(each.headers))
+
+
+def test_the_template_on_the_page_gives_the_form_of_supabase() -> None:
+    row = {"id": 1, "status": "paid", "total": 9.5}
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "database-webhooks.md"
+    (text,) = re.findall(r'```json title="as-supabase.json"\n(.+?)```', page.read_text("utf-8"), re.DOTALL)
+    change = {"schema": "public", "table": "orders", "operation": "INSERT", "record": row, "old_record": None}
+
+    body = json.loads(rendered(parse_template(text), {"type": "orders.inserted", "data": change}))
+
+    assert body == {"type": "INSERT", "table": "orders", "schema": "public", "record": row, "old_record": None}
 
 
 async def test_a_target_that_hangs_holds_up_no_transaction(
