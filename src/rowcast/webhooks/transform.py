@@ -24,8 +24,8 @@ DEPTH_LIMIT = 16
 NODES_LIMIT = 500
 ITEMS_LIMIT = 1000
 OUTPUT_LIMIT_BYTES = 65_536
-_VALUE_COST = 4
-"""Every value that is made counts for so many bytes at least: 16,384 of them are a body that is full."""
+STEPS_LIMIT = 30_000
+"""What one body may cost: each value that is made is a step, and each word of a path that is followed."""
 _PARSED_LIMIT = 256
 _ROOTS = frozenset({"type", "timestamp", "data", "variables"})
 _ITEM_ROOTS = frozenset({"item", "index"})
@@ -185,13 +185,14 @@ def _path(text: Any, *, place: Path, roots: frozenset[str]) -> Path:
 
 
 class _Writer:
-    """Makes one body, and stops when it has become too large: what a template may cost is bounded by what it makes."""
+    """Makes one body, and stops when it has become too large or has cost too much."""
 
     def __init__(self) -> None:
-        self._left = OUTPUT_LIMIT_BYTES
+        self._bytes_left = OUTPUT_LIMIT_BYTES
+        self._steps_left = STEPS_LIMIT
 
     def value(self, node: _Node, scope: Mapping[str, Any]) -> Any:
-        self._spend(_VALUE_COST)
+        self._step(1)
         match node:
             case _Literal(value=value, cost=cost):
                 self._spend(cost)
@@ -209,11 +210,11 @@ class _Writer:
             case _Each(path=path, node=inner):
                 return self._each(path, inner, scope)
             case _If(path=path, then=then, otherwise=otherwise):
-                chosen = then if _find(path, scope) else otherwise
+                chosen = then if self._find(path, scope) else otherwise
                 return _LEFT_OUT if chosen is None else self.value(chosen, scope)
 
     def _found(self, path: Path, scope: Mapping[str, Any]) -> Any:
-        value = _find(path, scope)
+        value = self._find(path, scope)
         self._spend(len(value) if isinstance(value, str) else len(_json(value)))
         return value
 
@@ -221,13 +222,13 @@ class _Writer:
         pieces = [node.texts[0]]
         self._spend(len(pieces[0]))
         for path, text in zip(node.paths, node.texts[1:], strict=True):
-            value = _find(path, scope)
+            value = self._find(path, scope)
             pieces += ["" if value is None else value if isinstance(value, str) else _json(value).decode(), text]
             self._spend(len(pieces[-2]) + len(text))
         return "".join(pieces)
 
     def _each(self, path: Path, inner: _Node, scope: Mapping[str, Any]) -> list[Any]:
-        items = _find(path, scope)
+        items = self._find(path, scope)
         if items is None:
             return []
         if not isinstance(items, list):
@@ -237,9 +238,18 @@ class _Writer:
         made = (self.value(inner, {**scope, "item": item, "index": at}) for at, item in enumerate(items))
         return [value for value in made if value is not _LEFT_OUT]
 
+    def _find(self, path: Path, scope: Mapping[str, Any]) -> Any:
+        self._step(len(path))
+        return _find(path, scope)
+
+    def _step(self, steps: int) -> None:
+        self._steps_left -= steps
+        if self._steps_left < 0:
+            raise _failure(f"The template takes more than {STEPS_LIMIT} steps for this message.")
+
     def _spend(self, cost: int) -> None:
-        self._left -= cost
-        if self._left < 0:
+        self._bytes_left -= cost
+        if self._bytes_left < 0:
             raise _too_large()
 
 

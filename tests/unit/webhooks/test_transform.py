@@ -13,6 +13,7 @@ from rowcast.webhooks.transform import (
     ITEMS_LIMIT,
     NODES_LIMIT,
     OUTPUT_LIMIT_BYTES,
+    STEPS_LIMIT,
     TEMPLATE_LIMIT_BYTES,
     parse_template,
     rendered,
@@ -110,12 +111,33 @@ def test_what_is_nested_too_deeply_is_refused() -> None:
 
 def test_a_body_that_grows_too_large_stops_early() -> None:
     lines = {**MESSAGE, "data": {"lines": list(range(ITEMS_LIMIT)), "text": "x" * 30_000, "wide": "ü" * 40_000}}
-    nested = {"$each": "data.lines", "$as": {"$each": "data.lines", "$as": {"$if": "data.nothing", "then": 1}}}
 
-    for template in (nested, ["{{ data.text }}"] * 3, "{{ data.text }}" * 3, "{{ data.wide }}"):
+    for template in (["{{ data.text }}"] * 3, "{{ data.text }}" * 3, "{{ data.wide }}"):
         with pytest.raises(InvalidInputError, match=str(OUTPUT_LIMIT_BYTES)):
             made(template, lines)
     assert len(made(["{{ data.text }}"] * 2, lines)) == 2
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        {"$each": "data", "$as": {"$each": "data", "$as": {"$if": "data.x", "then": 1}}},
+        {"$each": "data", "$as": {"$if": "data" + ".x" * (DEPTH_LIMIT - 1), "then": 1, "else": ""}},
+        {"$each": "data", "$as": "{{variables.a}}" * 1000},
+    ],
+)
+def test_a_template_that_costs_much_and_makes_little_stops_early(template: Any) -> None:
+    many = {"$each": "data", "$as": template}
+
+    with pytest.raises(InvalidInputError, match=str(STEPS_LIMIT)):
+        made(many, {**MESSAGE, "data": [0] * ITEMS_LIMIT, "variables": {"a": ""}})
+
+
+def test_a_thousand_items_with_some_fields_each_are_made() -> None:
+    fields = {name: f"{{{{ item.{name} }}}}" for name in ("a", "b", "c", "d")}
+    item = {"a": 1, "b": "two", "c": None, "d": True}
+
+    assert made({"$each": "data", "$as": fields}, {**MESSAGE, "data": [item] * ITEMS_LIMIT}) == [item] * ITEMS_LIMIT
 
 
 def test_names_of_fields_count_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
