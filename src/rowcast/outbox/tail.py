@@ -1,6 +1,6 @@
 """The tail of the outbox: one tenant's events as they are committed, each once. It looks and changes nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rowcast.core.envelope import Envelope
 from rowcast.outbox.event_row import read_envelope
@@ -18,7 +18,7 @@ class Tail:
     Used by one task. After a `StoreError` it may be asked again, and goes on where it was.
     """
 
-    __slots__ = ("_batch_size", "_database", "_from_seq", "_horizon", "_queries", "_seen", "_tenant_id")
+    __slots__ = ("_batch_size", "_database", "_decided_seq", "_from_seq", "_horizon", "_queries", "_seen", "_tenant_id")
 
     def __init__(self, *, database: Database, tenant_id: str, batch_size: int = _BATCH) -> None:
         """Follow the events of this tenant; `begin` says from when on."""
@@ -28,6 +28,7 @@ class Tail:
         self._queries = load_queries("rowcast.outbox")
         self._horizon = Horizon(0)
         self._from_seq = 1
+        self._decided_seq = 0
         self._seen: set[int] = set()
 
     async def begin(self) -> None:
@@ -69,6 +70,13 @@ class Tail:
         new = [row for row in rows if row["seq"] not in self._seen]
         is_more = len(rows) == self._batch_size
         self._from_seq = rows[-1]["seq"] + 1 if is_more else self._horizon.last_seq + 1
-        decided_seq = min(self._horizon.decided_seq, self._from_seq - 1)
-        self._seen = {seq for seq in (*self._seen, *(row["seq"] for row in new)) if seq > decided_seq}
+        self._remember(row["seq"] for row in new)
         return [read_envelope(row) for row in new]
+
+    def _remember(self, seqs: Iterable[int]) -> None:
+        """Keep the numbers that may be met again: those behind which one may still appear."""
+        self._seen.update(seqs)
+        decided_seq = min(self._horizon.decided_seq, self._from_seq - 1)
+        if decided_seq > self._decided_seq:
+            self._decided_seq = decided_seq
+            self._seen = {seq for seq in self._seen if seq > decided_seq}

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import msgspec
 
-from rowcast.capture.trigger_body import event_types
-from rowcast.capture.watch import EVERY_KIND, Watch
+from rowcast.capture.trigger_body import event_module, event_types
+from rowcast.capture.watch import EVERY_KIND, Watch, split_table
 from rowcast.core.errors import ConfigError, NotFoundError
 from rowcast.server.settings import Settings
 from rowcast.server.webhook_desk import WebhookDesk
+from rowcast.store.pool import Session
 from rowcast.webhooks.endpoint import Endpoint
 from rowcast.webhooks.endpoint_draft import EndpointChange, EndpointDraft, changed_draft, draft_of
 
@@ -61,8 +62,7 @@ def receiver_of(text: str, watch: Watch, *, settings: Settings, authorization: s
         ConfigError: `config.target`.
     """
     if "://" in text:
-        words = f"changes of {watch.table}"
-        return Receiver(f"watch.{_module(watch)}", text, authorization, words)
+        return Receiver(own_name(watch), text, authorization, f"changes of {watch.table}")
     target = webhook_targets(settings).get(text)
     if target is None:
         return Receiver(text, authorization=authorization)
@@ -77,27 +77,31 @@ async def keep_receiver(desk: WebhookDesk, receiver: Receiver, watch: Watch) -> 
         InvalidInputError: `input.url`, `egress.blocked` or `input.header`.
     """
     async with desk.database.transaction() as session:
-        found = await desk.endpoints.find(session, watch.tenant_id, receiver.name, is_held=True)
-        if found is not None:
-            draft = changed_draft(draft_of(found), _change(found, receiver, watch))
-            endpoint = await desk.endpoints.update(watch.tenant_id, found.id, draft, session=session)
-        elif receiver.url:
-            draft = EndpointDraft(
-                url=receiver.url,
-                uid=receiver.name,
-                description=receiver.description,
-                event_types=event_types(watch, watch.events),
-            )
-            endpoint = await desk.endpoints.create(watch.tenant_id, draft, session=session)
-        else:
-            raise NotFoundError(
-                f"{receiver.name[:80]!r} is no URL, no [[webhooks.target]] of the settings, and no endpoint of the "
-                f"tenant {watch.tenant_id}."
-            )
+        endpoint = await _kept(desk, session, receiver, watch)
         if receiver.authorization:
             headers = {"authorization": receiver.authorization}
             await desk.privates.change_headers(session, endpoint, headers, removed=())
     return endpoint
+
+
+async def _kept(desk: WebhookDesk, session: Session, receiver: Receiver, watch: Watch) -> Endpoint:
+    tenant_id = watch.tenant_id
+    found = await desk.endpoints.find(session, tenant_id, receiver.name, is_held=True)
+    if found is not None:
+        draft = changed_draft(draft_of(found), _change(found, receiver, watch))
+        return await desk.endpoints.update(tenant_id, found.id, draft, session=session)
+    if not receiver.url:
+        raise NotFoundError(
+            f"{receiver.name[:80]!r} is no URL, no [[webhooks.target]] of the settings, and no endpoint of the tenant "
+            f"{tenant_id}."
+        )
+    draft = EndpointDraft(
+        url=receiver.url,
+        uid=receiver.name,
+        description=receiver.description,
+        event_types=event_types(watch, watch.events),
+    )
+    return await desk.endpoints.create(tenant_id, draft, session=session)
 
 
 def _change(found: Endpoint, receiver: Receiver, watch: Watch) -> EndpointChange:
@@ -107,8 +111,11 @@ def _change(found: Endpoint, receiver: Receiver, watch: Watch) -> EndpointChange
     return msgspec.structs.replace(change, url=receiver.url) if receiver.url else change
 
 
-def _module(watch: Watch) -> str:
-    return event_types(watch, EVERY_KIND)[0].rpartition(".")[0]
+def own_name(watch: Watch) -> str:
+    """Give the uid of the endpoint that is a watch's own: `watch.orders`, `watch.shop.orders`, `watch.order_status`."""
+    schema, table = (event_module(part) for part in split_table(watch.table))
+    place = table if schema == "public" else f"{schema}.{table}"
+    return f"watch.{watch.name or place}"
 
 
 def _read(target: WebhookTarget) -> str:

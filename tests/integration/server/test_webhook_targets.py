@@ -10,7 +10,7 @@ from rowcast.core.errors import ConfigError, NotFoundError
 from rowcast.server.command import Place
 from rowcast.server.settings import Settings, load_settings
 from rowcast.server.webhook_desk import webhook_desk
-from rowcast.server.webhook_targets import Receiver, keep_receiver, receiver_of, webhook_targets
+from rowcast.server.webhook_targets import Receiver, keep_receiver, own_name, receiver_of, webhook_targets
 
 URL = "https://hooks.example.com/in"
 STATUS = Watch(table="orders", columns=("id", "status"), tenant_id="database", events=("update",))
@@ -26,6 +26,17 @@ def receiver(text: str, *targets: dict[str, Any], authorization: str = "") -> Re
 
 def test_a_url_becomes_an_endpoint_of_the_watchs_own() -> None:
     assert receiver(URL, authorization="Bearer x") == Receiver("watch.orders", URL, "Bearer x", "changes of orders")
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "uid"),
+    [
+        ("orders", "", "watch.orders"), ('shop."Order Lines"', "", "watch.shop.order_lines"),
+        ("shop.orders", "order_status", "watch.order_status"),
+    ],
+)  # fmt: skip
+def test_each_watch_has_an_endpoint_of_its_own(table: str, name: str, uid: str) -> None:
+    assert own_name(Watch(table=table, name=name, columns=("id",), tenant_id="database")) == uid
 
 
 def test_a_name_is_a_target_of_the_settings_whose_secret_lies_in_a_file(tmp_path: Path) -> None:
