@@ -11,7 +11,7 @@ const print = (value) => console.log(JSON.stringify(value));
 const SECTIONS = { ...resources, ...messages };
 const ORDER = [
   "applications", "eventTypes", "endpoints", "errors", "portal", "delivery", "retries", "rotation", "once", "resend",
-  "recovery", "transformations", "rawMessages", "polling",
+  "recovery", "transformations", "rawMessages", "expunging", "polling",
 ];
 
 setTimeout(() => process.exit(3), 150_000).unref();

@@ -9,7 +9,7 @@ from tests.protocol.js_client import JS, require_js
 
 SECTIONS = {
     "applications", "eventTypes", "endpoints", "errors", "portal", "delivery", "retries", "rotation", "once", "resend",
-    "recovery", "transformations", "rawMessages", "polling",
+    "recovery", "transformations", "rawMessages", "expunging", "polling",
 }  # fmt: skip
 WITHIN_S = 100.0
 

@@ -2,7 +2,7 @@
 
 import math
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any
 
@@ -155,11 +155,13 @@ def _validation_text(error: HTTPException) -> str:
     """Say which fields are wrong: the library keeps them apart from its sentence."""
     if not isinstance(error.extra, list):
         return ""
-    return "; ".join(
-        f"{camel(str(item.get('key', '')))}: {item.get('message', '')}"
-        for item in error.extra
-        if isinstance(item, dict)
-    )
+    return "; ".join(_fault_text(item) for item in error.extra if isinstance(item, dict))
+
+
+def _fault_text(item: Mapping[str, Any]) -> str:
+    key, message = str(item.get("key", "")), str(item.get("message", ""))
+    # Of a body that is not there the library says the name of its own parameter.
+    return "The body is missing." if (key, message) == ("data", "'data'") else f"{camel(key)}: {message}"
 
 
 def _on_crash(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:

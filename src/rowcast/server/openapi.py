@@ -153,9 +153,14 @@ def _not_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _body(operation: _Operation, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     taken = operation.takes
+    requires, schema = operation.said.requires, schemas[taken]
+    if requires:
+        schema = {"allOf": [schema, {"type": "object", "required": list(requires)}]}
     fields = msgspec.structs.fields(taken) if isinstance(taken, type) and issubclass(taken, msgspec.Struct) else ()
-    content = {each: {"schema": schemas[taken] if each == JSON else {}} for each in operation.said.taken_as}
-    return {"required": any(field.required for field in fields), "content": content}
+    # What the library reads itself it refuses when it is not there; what a route reads is `{}` then.
+    is_needed = not operation.is_webhook_api and operation.said.takes is None
+    content = {each: {"schema": schema if each == JSON else {}} for each in operation.said.taken_as}
+    return {"required": is_needed or bool(requires) or any(field.required for field in fields), "content": content}
 
 
 def _answers(operation: _Operation, schemas: Mapping[Any, Any]) -> dict[str, Any]:

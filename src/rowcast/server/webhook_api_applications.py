@@ -10,7 +10,7 @@ from litestar.params import Parameter
 from msgspec import UNSET, UnsetType
 
 from rowcast.core.errors import NotFoundError
-from rowcast.server.described import Described
+from rowcast.server.described import Described, NamedText, Rate, Uid
 from rowcast.server.portal_links import end_keys
 from rowcast.server.webhook_api import (
     PREFIX,
@@ -45,10 +45,10 @@ GetIfExists = Annotated[bool, Parameter(query="get_if_exists")]
 class ApplicationIn(msgspec.Struct, frozen=True, rename="camel"):
     """What a caller says about an application. `rateLimit` is what older SDKs call `throttleRate`."""
 
-    name: str
-    uid: str | UnsetType | None = UNSET
-    throttle_rate: int | None = None
-    rate_limit: int | None = None
+    name: NamedText
+    uid: Uid | UnsetType | None = UNSET
+    throttle_rate: Rate | None = None
+    rate_limit: Rate | None = None
     metadata: dict[str, str] | None = None
 
     @property
@@ -65,10 +65,10 @@ class ApplicationIn(msgspec.Struct, frozen=True, rename="camel"):
 class ApplicationPatch(msgspec.Struct, frozen=True, rename="camel"):
     """What a caller changes of an application: absent stays, null unsets."""
 
-    name: str | UnsetType = UNSET
-    uid: str | UnsetType | None = UNSET
-    throttle_rate: int | UnsetType | None = UNSET
-    rate_limit: int | UnsetType | None = UNSET
+    name: NamedText | UnsetType = UNSET
+    uid: Uid | UnsetType | None = UNSET
+    throttle_rate: Rate | UnsetType | None = UNSET
+    rate_limit: Rate | UnsetType | None = UNSET
     metadata: dict[str, str] | UnsetType | None = UNSET
 
     @property

@@ -8,7 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import UNSET, UnsetType
 
 from rowcast.core.errors import InvalidFieldError, NotFoundError
-from rowcast.server.described import Described
+from rowcast.server.described import Described, HttpUrl, Rate, Uid
 from rowcast.server.webhook_api import (
     PREFIX,
     Asked,
@@ -44,15 +44,15 @@ class EndpointIn(msgspec.Struct, frozen=True, rename="camel"):
     `filterTypes` and `rateLimit` are what older SDKs call `eventTypes` and `throttleRate`.
     """
 
-    url: str | UnsetType = UNSET
-    uid: str | UnsetType | None = UNSET
+    url: HttpUrl | UnsetType = UNSET
+    uid: Uid | UnsetType | None = UNSET
     description: str | UnsetType | None = UNSET
     disabled: bool | UnsetType | None = UNSET
     event_types: tuple[str, ...] | UnsetType | None = UNSET
     filter_types: tuple[str, ...] | UnsetType | None = UNSET
     channels: tuple[str, ...] | UnsetType | None = UNSET
-    throttle_rate: int | UnsetType | None = UNSET
-    rate_limit: int | UnsetType | None = UNSET
+    throttle_rate: Rate | UnsetType | None = UNSET
+    rate_limit: Rate | UnsetType | None = UNSET
     metadata: dict[str, str] | UnsetType | None = UNSET
     version: int | UnsetType | None = UNSET
     secret: str | None = None
@@ -189,10 +189,13 @@ def _looking(ground: EndpointApi) -> list[HTTPRouteHandler]:
     return [list_endpoints, read_endpoint]
 
 
+_UPSERT = Described(EndpointIn, {200: EndpointOut, 201: EndpointOut}, (400,), requires=("url",))
+
+
 def _adding(ground: EndpointApi) -> list[HTTPRouteHandler]:
     api, may_write = ground.api, ground.api.may("endpoints:write")
 
-    @post("/{app_id:str}/endpoint", guards=may_write, described=Described(EndpointIn, EndpointOut))
+    @post("/{app_id:str}/endpoint", guards=may_write, described=Described(EndpointIn, EndpointOut, requires=("url",)))
     async def create_endpoint(request: Asked, app_id: str) -> Reply:
         """Add an endpoint to an application."""
         data = read_body(await request.body(), EndpointIn)
@@ -204,7 +207,7 @@ def _adding(ground: EndpointApi) -> list[HTTPRouteHandler]:
 
         return await api.write(request, act)
 
-    @put(ENDPOINT_PATH, guards=may_write, described=Described(EndpointIn, {200: EndpointOut, 201: EndpointOut}, (400,)))
+    @put(ENDPOINT_PATH, guards=may_write, described=_UPSERT)
     async def upsert_endpoint(request: Asked, app_id: str, endpoint_id: str) -> Reply:
         """Replace what is said about an endpoint, or add it under the uid in the path."""
         data = read_body(await request.body(), EndpointIn)

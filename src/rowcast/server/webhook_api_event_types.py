@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 from msgspec import UNSET, UnsetType
 
-from rowcast.server.described import Described
+from rowcast.server.described import Described, EventTypeName
 from rowcast.server.webhook_api import (
     PREFIX,
     Asked,
@@ -62,7 +62,7 @@ class EventTypeUpsert(msgspec.Struct, frozen=True, rename="camel"):
 class EventTypeIn(EventTypeUpsert, frozen=True, rename="camel", kw_only=True):
     """An event type that a caller adds."""
 
-    name: str
+    name: EventTypeName
 
 
 class EventTypePatch(msgspec.Struct, frozen=True, rename="camel"):

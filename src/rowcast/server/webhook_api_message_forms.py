@@ -7,6 +7,7 @@ import msgspec
 
 from rowcast.core.codec import decode_json
 from rowcast.core.errors import InvalidFieldError
+from rowcast.server.described import EventTypeName, ObjectText
 from rowcast.server.webhook_api_applications import ApplicationIn
 from rowcast.webhooks.message_draft import EMPTY_PAYLOAD, RETENTION_LEAST_DAYS, RETENTION_MOST_DAYS, MessageDraft
 from rowcast.webhooks.message_table import Message
@@ -42,8 +43,8 @@ class RawIn(msgspec.Struct, frozen=True, rename="camel"):
 class MessageIn(msgspec.Struct, frozen=True, rename="camel"):
     """What a caller says of a message."""
 
-    event_type: str
-    payload: msgspec.Raw
+    event_type: EventTypeName
+    payload: ObjectText
     event_id: str | None = None
     channels: list[str] | None = None
     tags: list[str] | None = None

@@ -158,6 +158,14 @@ async def test_the_api_describes_itself(api: Running) -> None:
     assert "/api/v1/events" in document["paths"]
 
 
+async def test_a_body_that_is_not_there_is_missed_in_words(api: Running) -> None:
+    reply = await api.client.post("/api/v1/dead-letters/replay", headers=await api.key())
+    wrong = await api.client.post("/api/v1/dead-letters/replay", headers=await api.key(), json=[])
+
+    assert assert_problem(reply, 400, "input.invalid")["detail"] == "The body is missing."
+    assert "object" in assert_problem(wrong, 400, "input.invalid")["detail"]
+
+
 @pytest.mark.parametrize(
     ("path", "methods"),
     [("/api/v1/app", "GET, OPTIONS, POST"), ("/api/v1/event-type/x", "DELETE, GET, OPTIONS, PATCH, PUT"), ("/in/x", "GET, OPTIONS, POST")],

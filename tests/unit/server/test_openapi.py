@@ -66,6 +66,18 @@ def test_a_body_that_is_read_by_hand_and_each_answer_are_described() -> None:
     assert said["responses"]["413"] == {"$ref": "#/components/responses/Problem413"}
 
 
+def test_what_one_route_needs_of_a_body_is_required_there_only() -> None:
+    @post("/", described=Described(ThingIn, requires=("age",)))
+    async def make(request: Request[Any, Any, Any]) -> None:
+        return None
+
+    document = document_of(make, path="/things")
+    schema = document["paths"]["/things"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+
+    assert schema["allOf"][1] == {"type": "object", "required": ["age"]}
+    assert document["components"]["schemas"]["ThingIn"]["required"] == ["firstName"]
+
+
 def test_without_a_word_the_signature_speaks() -> None:
     @post("/", status_code=202)
     async def make(data: ThingIn) -> Response[ThingOut]:
