@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 from rowcast.core.codec import decode_json, encode_json
 from rowcast.core.envelope import Envelope
 from rowcast.core.errors import InvalidFieldError
+from rowcast.core.payload import holds_nul
 from rowcast.webhooks.transform import parse_template, rendered
 
 VARIABLES_LIMIT = 50
@@ -42,12 +43,20 @@ def changed_transformation(kept: Transformation, change: TransformationChange, *
     made: Transformation = msgspec.structs.replace(kept, **given, updated_at=now)
     if made.code is not None:
         parse_template(made.code)
-    if len(made.variables) > VARIABLES_LIMIT or len(encode_json(made.variables)) > VARIABLES_LIMIT_BYTES:
+    _check_variables(made.variables)
+    return made
+
+
+def _check_variables(variables: Mapping[str, str]) -> None:
+    text = encode_json(variables)
+    if len(variables) > VARIABLES_LIMIT or len(text) > VARIABLES_LIMIT_BYTES:
         raise InvalidFieldError(
             f"There are at most {VARIABLES_LIMIT} variables, of {VARIABLES_LIMIT_BYTES} bytes together.",
             place=("body", "variables"),
         )
-    return made
+    if holds_nul(text):
+        # Every statement that looks into the document would fail, those that read all endpoints of a batch as well.
+        raise InvalidFieldError("A variable holds the character U+0000. Leave it out.", place=("body", "variables"))
 
 
 def transformed_body(event: Envelope, transformation: Transformation) -> bytes:

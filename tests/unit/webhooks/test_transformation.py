@@ -43,6 +43,7 @@ def test_what_is_not_said_stays_and_null_takes_the_template_away() -> None:
         ({"code": "{{"}, "code"),
         ({"variables": {str(number): "" for number in range(51)}}, "variables"),
         ({"variables": {"a": "x" * 16_384}}, "variables"),
+        ({"variables": {"a": "\x00"}}, "variables"),
     ],
 )
 def test_what_cannot_be_used_is_refused_when_it_is_saved(change: dict[str, Any], field: str) -> None:
