@@ -11,12 +11,14 @@ from rowcast.core.telemetry import tell
 HEAD_LIMIT_BYTES = 64 * 1024
 PIPELINE_LIMIT = 16
 """Requests that wait behind the one that is answered."""
+BODY_LIMIT_BYTES = 16 * 1024 * 1024
+"""More than any route takes: each refuses at its own limit, and what still comes after that answer is cut here."""
 REQUEST_S = 30.0
 """From the first byte of a request to its last; and how long an answer may lie unread."""
 
 
 class HttpConnection(HttpToolsProtocol):
-    """Serves requests. A head that does not end, a request that does not come and an answer not read end it."""
+    """Serves requests. A head or a body that does not end, a request that does not come and an answer not read end it."""
 
     request_s = REQUEST_S
 
@@ -24,7 +26,7 @@ class HttpConnection(HttpToolsProtocol):
         """Take what uvicorn gives each of its protocols."""
         super().__init__(*args, **options)
         # Between two requests the next head counts as begun; a turn is where a request begins or ends.
-        self._head_bytes = 0
+        self._head_bytes = self._body_bytes = 0
         self._is_in_head = True
         self._turns = 0
         self._request_timer: asyncio.TimerHandle | None = None
@@ -72,10 +74,18 @@ class HttpConnection(HttpToolsProtocol):
             raise OverflowError  # the parser stops, and uvicorn answers 400
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Take a piece, unless the whole has become longer than anything that is read here."""
+        self._body_bytes += len(body)
+        if self._body_bytes <= BODY_LIMIT_BYTES:
+            super().on_body(body)
+        elif not self.transport.is_closing():
+            self._cut("body_too_big")
+
     def on_message_complete(self) -> None:
         """Have the whole request."""
         super().on_message_complete()
-        self._head_bytes, self._is_in_head = 0, True
+        self._head_bytes, self._body_bytes, self._is_in_head = 0, 0, True
         self._turns += 1
         if self._request_timer is not None:
             self._request_timer.cancel()

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from rowcast.server.http_connection import HEAD_LIMIT_BYTES, PIPELINE_LIMIT, HttpConnection
+from rowcast.server.http_connection import BODY_LIMIT_BYTES, HEAD_LIMIT_BYTES, PIPELINE_LIMIT, HttpConnection
 from rowcast.server.web import HttpProtocols
 from tests.integration.realtime.test_gateway import application, read_answer
 from tests.protocol.raw_socket import RawSocket, raw_connection
@@ -58,6 +58,17 @@ async def test_a_body_may_be_larger_than_any_head() -> None:
         for _ in range(3):
             await client.write(request)
             assert await read_answer(client) == b"/a|" + body
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_a_body_that_is_longer_than_any_route_takes_is_cut(is_told: bool) -> None:
+    piece = b"x" * 65_536
+    head = b"Content-Length: 1073741824\r\n" if is_told else b"Transfer-Encoding: chunked\r\n"
+    async with http_only() as port, raw_connection(port) as client:
+        await client.write(b"POST /a HTTP/1.1\r\nHost: a\r\n" + head + b"\r\n")
+        with pytest.raises(ConnectionError):
+            for _ in range(4 * BODY_LIMIT_BYTES // len(piece)):
+                await client.write(piece if is_told else b"%x\r\n%b\r\n" % (len(piece), piece))
 
 
 @pytest.mark.parametrize(
