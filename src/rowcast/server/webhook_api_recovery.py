@@ -35,7 +35,8 @@ from rowcast.webhooks.recovery import task_data
 OtherTask = Literal["application.stats", "event-type.aggregate", "message.broadcast", "sdk.generate"]
 AskedStatus = Annotated[TaskStatus | None, Parameter(query="status")]
 AskedTask = Annotated[TaskKind | OtherTask | None, Parameter(query="task")]
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+# The database keeps no NUL.
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"\A[^\x00-\x1f]*\Z")]
 
 # What the numbers of the SDKs mean in the ledger: 0 success, 1 pending, 2 fail, 3 sending, 4 canceled.
 _STATUSES = (("delivered",), ("waiting",), ("dead",), ("running",), ("cancelled",))
