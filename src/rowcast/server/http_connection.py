@@ -18,7 +18,7 @@ REQUEST_S = 30.0
 
 
 class HttpConnection(HttpToolsProtocol):
-    """Serves requests. A head or a body that does not end, a request that does not come and an answer not read end it."""
+    """Serves requests. What does not end or does not come, and an answer that is not read, end it."""
 
     request_s = REQUEST_S
 
