@@ -123,7 +123,7 @@ class Poller:
             ConflictError: `input.conflict`, for a position of another turn: two clients share the name.
         """
         kept = await session.fetch_one(self._queries["hold_consumer"], endpoint_id=endpoint.id, name=consumer)
-        place = await self._place(session, endpoint, kept, Place(-1 if position is None else position, decided))
+        place = await self._place(session, endpoint, kept, position=position, decided=decided)
         poll = await self.poll(session, endpoint, place, most=most)
         await self._keep(session, endpoint, consumer, position=place.position, given=poll.position)
         return poll
@@ -134,18 +134,20 @@ class Poller:
         await self._keep(session, endpoint, consumer, position=place.position, given=place.position)
         return place.position
 
-    async def _place(self, session: Session, endpoint: Endpoint, kept: Row | None, asked: Place) -> Place:
+    async def _place(
+        self, session: Session, endpoint: Endpoint, kept: Row | None, *, position: int | None, decided: int
+    ) -> Place:
         """Give where a consumer goes on: where it asks to, where it stands, or where its endpoint began."""
-        if asked.position >= 0:
-            if kept is not None and asked.position not in (kept["position"], kept["given"]):
-                raise ConflictError(
-                    "This iterator is not the one that this consumer was given last. Poll without one to go on where "
-                    "it stands, and give each client a name of its own."
-                )
-            return asked
+        if position is not None and kept is not None and position not in (kept["position"], kept["given"]):
+            raise ConflictError(
+                "This iterator is not the one that this consumer was given last. Poll without one to go on where it "
+                "stands, and give each client a name of its own."
+            )
+        if position is not None:
+            return Place(position, decided)
         if kept is not None:
-            return Place(kept["position"], asked.decided)
-        return await self.place_since(session, endpoint.tenant_id, endpoint.created_at, decided=asked.decided)
+            return Place(kept["position"], decided)
+        return await self.place_since(session, endpoint.tenant_id, endpoint.created_at, decided=decided)
 
     async def _keep(self, session: Session, endpoint: Endpoint, consumer: str, *, position: int, given: int) -> None:
         row = await session.fetch_one(

@@ -819,10 +819,10 @@ with visited as materialized (
     order by id for update
 ), marked as (
     update rowcast.delivery d set replayed_at = clock_timestamp() where d.id = any(array(select id from chosen))
-    returning d.id, d.tenant_id, d.event_id, d.sink, d.target, d.rule, d.transform, d.priority, d.max_attempts
+    returning d.id, d.tenant_id, d.event_id, d.sink, d.target, d.rule, d.transform, d.max_attempts
 ), added as (
     insert into rowcast.delivery (tenant_id, event_id, sink, target, rule, transform, key, priority, max_attempts, replay_of)
-    select tenant_id, event_id, sink, target, rule, transform, :key, greatest(priority, :priority), max_attempts, id
+    select tenant_id, event_id, sink, target, rule, transform, :key, :priority, max_attempts, id
     from marked order by id
     returning id
 )

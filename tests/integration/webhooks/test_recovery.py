@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rowcast.core.errors import NotFoundError, StoreUnavailableError
+from rowcast.store.pool import open_database
 from rowcast.webhooks.background_task import drop_old_tasks
 from rowcast.webhooks.recovery import Recovery
 from tests.integration.egress.receivers import answer
@@ -119,6 +120,43 @@ async def test_a_process_that_stands_still_in_a_step_loses_it(
 
     assert await rows.state(task) == ("finished", 3, "")
     assert await rows.replayed() == dict.fromkeys(events, 1)
+
+
+async def test_a_database_that_goes_away_again_and_again_ends_no_task(rows: LedgerRows, emptied_dsn: str) -> None:
+    await rows.endpoint()
+    events = await rows.dead(60)
+    task, recovery = await rows.begin(), rows.recovery(step=1, poll_s=0.01)
+
+    async with asyncio.timeout(WITHIN_S), asyncio.TaskGroup() as group, open_database(emptied_dsn) as own:
+        running = group.create_task(recovery.run())
+        watching = LedgerRows(own)
+        for count in (5, 20, 40):
+            while len(await watching.replayed()) < count:
+                await asyncio.sleep(0.005)
+            await watching.fetch(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where datname = current_database() and pid <> pg_backend_pid()"
+            )
+        while (await watching.state(task))[0] == "running":
+            await asyncio.sleep(0.005)
+        running.cancel()
+        assert await watching.state(task) == ("finished", 60, "")
+        assert await watching.replayed() == dict.fromkeys(events, 1)
+
+
+async def test_whoever_is_nudged_begins_at_once(rows: LedgerRows) -> None:
+    await rows.endpoint()
+    recovery = rows.recovery(poll_s=3600.0)
+
+    async with asyncio.timeout(WITHIN_S), asyncio.TaskGroup() as group:
+        running = group.create_task(recovery.run())
+        await asyncio.sleep(0)
+        for _ in range(2):
+            task = await rows.begin()
+            while (await rows.state(task))[0] == "running":
+                recovery.nudge()
+                await asyncio.sleep(0.01)
+        running.cancel()
 
 
 async def test_a_task_that_is_cancelled_half_way_leaves_the_rest_as_it_is(rows: LedgerRows) -> None:
