@@ -103,7 +103,7 @@ async def _known(server: Running, port: int, headers: dict[str, str]) -> dict[st
     task = await ask("POST", "/app/acme/endpoint/main/recover", {"since": "2020-01-01T00:00:00Z"})
     return {
         "app_id": ["acme", app["id"]], "endpoint_id": ["main", endpoint["id"]], "sink_id": ["main", endpoint["id"]],
-        "msg_id": ["m1", message["id"]], "attempt_id": [attempt_id(delivery["id"], attempt["fence"])], "name": ["trees.grown"],
+        "message_id": ["m1", message["id"]], "attempt_id": [attempt_id(delivery["id"], attempt["fence"])], "name": ["trees.grown"],
         "event_id": [event_id], "delivery_id": [str(delivery["id"])], "source_id": [source["id"]],
         "task_id": [task["id"]],
     }  # fmt: skip

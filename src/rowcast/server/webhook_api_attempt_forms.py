@@ -33,7 +33,7 @@ class AttemptOut(msgspec.Struct, frozen=True, rename="camel"):
     """An attempt as it is answered, with what the SDKs do not know: its number, its reason, headers, and its times."""
 
     id: str
-    msg_id: str
+    message_id: str = msgspec.field(name="msgId")
     endpoint_id: str
     url: str
     response: str
@@ -43,7 +43,7 @@ class AttemptOut(msgspec.Struct, frozen=True, rename="camel"):
     status_text: str
     trigger_type: int
     timestamp: datetime
-    msg: MessageOut | None
+    message: MessageOut | None = msgspec.field(name="msg")
     attempt: int
     reason: str
     headers: Mapping[str, str] | None
@@ -85,7 +85,7 @@ def attempt_out(attempt: Attempt, *, shown: Shown) -> AttemptOut:
     message = attempt.message if shown.has_message else None
     return AttemptOut(
         id=attempt.id,
-        msg_id=message_id(attempt.event_id),
+        message_id=message_id(attempt.event_id),
         endpoint_id=attempt.endpoint_id,
         url=attempt.url,
         response=attempt.response if shown.has_content else "",
@@ -95,7 +95,7 @@ def attempt_out(attempt: Attempt, *, shown: Shown) -> AttemptOut:
         status_text=STATUS_TEXTS[status],
         trigger_type=int(attempt.is_manual),
         timestamp=attempt.started_at,
-        msg=None if message is None else message_out(message, has_content=shown.has_content),
+        message=None if message is None else message_out(message, has_content=shown.has_content),
         attempt=attempt.attempt,
         reason=attempt.reason,
         headers=detail.request_headers if detail else None,

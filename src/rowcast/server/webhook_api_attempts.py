@@ -47,7 +47,7 @@ Place = tuple[str, str]
 
 _LISTED = {"shown": SHOWN, "chosen": CHOSEN, "attempts": ATTEMPTS}
 _ATTEMPTS = Described(gives=Page[AttemptOut], asks=EVENT_TYPES)
-_ATTEMPT_PATH = "/{app_id:str}/msg/{msg_id:str}/attempt/{attempt_id:str}"
+_ATTEMPT_PATH = "/{app_id:str}/msg/{message_id:str}/attempt/{attempt_id:str}"
 
 
 class AttemptRoutes:
@@ -68,9 +68,9 @@ class AttemptRoutes:
         Raises:
             NotFoundError: `input.not_found`.
         """
-        app_id, msg_id = place
+        app_id, message_id = place
         tenant_id = (await self.api.application(request, app_id, connection)).tenant_id
-        return tenant_id, await self.messages.get(connection, tenant_id, self.api.named(msg_id))
+        return tenant_id, await self.messages.get(connection, tenant_id, self.api.named(message_id))
 
     async def target(self, connection: Connection, tenant_id: str, name: str | None) -> str | None:
         """Give the id of the endpoint that a query names, None for every one; one that was removed has its id still.
@@ -85,15 +85,19 @@ class AttemptRoutes:
 
 def attempt_routes(own: AttemptRoutes) -> Router:
     """Give the routes under /api/v1/app/{app_id} that are about attempts."""
-    handlers = [*_listing(own), *_looking(own), *_standing(own), *_sending(own)]
+    handlers = [
+        _at_endpoint(own), _at_message(own), *_looking(own), _messages(own), _destinations(own), _sending(own),
+    ]  # fmt: skip
     return Router(f"{PREFIX}/app", route_handlers=handlers, tags=["webhook API"])
 
 
-def _listing(own: AttemptRoutes) -> list[HTTPRouteHandler]:
-    may_read = own.api.may("deliveries:read")
-    listed = {**_LISTED, "turn": newest_first(ATTEMPT_PREFIX)}
-
-    @get("/{app_id:str}/attempt/endpoint/{endpoint_id:str}", guards=may_read, dependencies=listed, described=_ATTEMPTS)
+def _at_endpoint(own: AttemptRoutes) -> HTTPRouteHandler:
+    @get(
+        "/{app_id:str}/attempt/endpoint/{endpoint_id:str}",
+        guards=own.api.may("deliveries:read"),
+        dependencies={**_LISTED, "turn": newest_first(ATTEMPT_PREFIX)},
+        described=_ATTEMPTS,
+    )
     async def list_attempts_of_endpoint(
         request: Asked,
         app_id: str,
@@ -111,11 +115,20 @@ def _listing(own: AttemptRoutes) -> list[HTTPRouteHandler]:
             )
         return _page(rows, turn, show=partial(attempt_out, shown=shown))
 
-    @get("/{app_id:str}/attempt/msg/{msg_id:str}", guards=may_read, dependencies=listed, described=_ATTEMPTS)
+    return list_attempts_of_endpoint
+
+
+def _at_message(own: AttemptRoutes) -> HTTPRouteHandler:
+    @get(
+        "/{app_id:str}/attempt/msg/{message_id:str}",
+        guards=own.api.may("deliveries:read"),
+        dependencies={**_LISTED, "turn": newest_first(ATTEMPT_PREFIX)},
+        described=_ATTEMPTS,
+    )
     async def list_attempts_of_message(
         request: Asked,
         app_id: str,
-        msg_id: str,
+        message_id: str,
         turn: AskedTurn,
         attempts: ChosenAttempts,
         shown: AskedShown,
@@ -124,14 +137,14 @@ def _listing(own: AttemptRoutes) -> list[HTTPRouteHandler]:
         """List attempts at posting one message, those of the newest deliveries first."""
         after = passed_attempt(turn)
         async with own.api.database.transaction() as connection:
-            tenant_id, message = await own.message(request, (app_id, msg_id), connection)
+            tenant_id, message = await own.message(request, (app_id, message_id), connection)
             place = (tenant_id, message.event_id, await own.target(connection, tenant_id, endpoint_id))
             rows = await own.attempts.of_message(
                 connection, place, chosen=attempts, after=after, is_falling=turn.reads_falling, most=turn.rows
             )
         return _page(rows, turn, show=partial(attempt_out, shown=shown))
 
-    return [list_attempts_of_endpoint, list_attempts_of_message]
+    return list_attempts_of_message
 
 
 def _looking(own: AttemptRoutes) -> list[HTTPRouteHandler]:
@@ -141,19 +154,19 @@ def _looking(own: AttemptRoutes) -> list[HTTPRouteHandler]:
         dependencies={"shown": SHOWN},
         described=Described(gives=AttemptOut),
     )
-    async def read_attempt(request: Asked, app_id: str, msg_id: str, attempt_id: str, shown: AskedShown) -> Reply:
+    async def read_attempt(request: Asked, app_id: str, message_id: str, attempt_id: str, shown: AskedShown) -> Reply:
         """Give one attempt with what was answered to it."""
         async with own.api.database.transaction() as connection:
-            tenant_id, message = await own.message(request, (app_id, msg_id), connection)
+            tenant_id, message = await own.message(request, (app_id, message_id), connection)
             found = await own.attempts.get(connection, tenant_id, message.event_id, name=attempt_id)
         return replied(Answer(200, attempt_out(found, shown=shown)))
 
     @delete(f"{_ATTEMPT_PATH}/content", guards=own.api.may("events:write"), status_code=204)
-    async def expunge_attempt(request: Asked, app_id: str, msg_id: str, attempt_id: str) -> EmptyReply:
+    async def expunge_attempt(request: Asked, app_id: str, message_id: str, attempt_id: str) -> EmptyReply:
         """Remove what was answered to one attempt; that it was, and what came of it, stays."""
 
         async def act(connection: Connection) -> None:
-            tenant_id, message = await own.message(request, (app_id, msg_id), connection)
+            tenant_id, message = await own.message(request, (app_id, message_id), connection)
             found = await own.attempts.get(connection, tenant_id, message.event_id, name=attempt_id)
             await own.attempts.expunge(connection, found)
 
@@ -162,12 +175,10 @@ def _looking(own: AttemptRoutes) -> list[HTTPRouteHandler]:
     return [read_attempt, expunge_attempt]
 
 
-def _standing(own: AttemptRoutes) -> list[HTTPRouteHandler]:
-    may_read = own.api.may("deliveries:read")
-
+def _messages(own: AttemptRoutes) -> HTTPRouteHandler:
     @get(
         f"{ENDPOINT_PATH}/msg",
-        guards=may_read,
+        guards=own.api.may("deliveries:read"),
         dependencies={**_LISTED, "turn": newest_first(MESSAGE_PREFIX)},
         described=Described(gives=Page[EndpointMessageOut], asks=EVENT_TYPES),
     )
@@ -189,42 +200,46 @@ def _standing(own: AttemptRoutes) -> list[HTTPRouteHandler]:
         page = page_of(rows, turn, key=lambda row: row[0].id, show=lambda row: endpoint_message_out(*row, shown=shown))
         return replied(Answer(200, page))
 
+    return list_attempted_messages
+
+
+def _destinations(own: AttemptRoutes) -> HTTPRouteHandler:
     @get(
-        "/{app_id:str}/msg/{msg_id:str}/endpoint",
-        guards=may_read,
+        "/{app_id:str}/msg/{message_id:str}/endpoint",
+        guards=own.api.may("deliveries:read"),
         dependencies={"turn": oldest_first(ENDPOINT_PREFIX)},
         described=Described(gives=Page[MessageEndpointOut]),
     )
-    async def list_attempted_destinations(request: Asked, app_id: str, msg_id: str, turn: AskedTurn) -> Reply:
+    async def list_attempted_destinations(request: Asked, app_id: str, message_id: str, turn: AskedTurn) -> Reply:
         """List the endpoints that are or were owed a message, by id, and where it stands with each."""
         async with own.api.database.transaction() as connection:
-            tenant_id, message = await own.message(request, (app_id, msg_id), connection)
+            tenant_id, message = await own.message(request, (app_id, message_id), connection)
             legs = await own.attempts.legs_of(connection, tenant_id, message.event_id)
         endpoints = (await own.endpoints.table.for_tenants([tenant_id])).get(tenant_id, [])
         rows = _turned([(each, legs[each.id]) for each in endpoints if each.id in legs], turn)
         page = page_of(rows, turn, key=lambda row: row[0].id, show=lambda row: message_endpoint_out(*row))
         return replied(Answer(200, page))
 
-    return [list_attempted_messages, list_attempted_destinations]
+    return list_attempted_destinations
 
 
-def _sending(own: AttemptRoutes) -> list[HTTPRouteHandler]:
-    path = "/{app_id:str}/msg/{msg_id:str}/endpoint/{endpoint_id:str}/resend"
+def _sending(own: AttemptRoutes) -> HTTPRouteHandler:
+    path = "/{app_id:str}/msg/{message_id:str}/endpoint/{endpoint_id:str}/resend"
 
     @post(
         path, guards=own.api.may("deliveries:replay"), status_code=202, described=Described(gives=Empty, refuses=(409,))
     )
-    async def resend_message(request: Asked, app_id: str, msg_id: str, endpoint_id: str) -> Reply:
+    async def resend_message(request: Asked, app_id: str, message_id: str, endpoint_id: str) -> Reply:
         """Send a message to one endpoint again, whatever came of it; what is under way is left alone."""
 
         async def act(connection: Connection, endpoint: Endpoint) -> Answer:
-            message = await own.messages.get(connection, endpoint.tenant_id, own.api.named(msg_id))
+            message = await own.messages.get(connection, endpoint.tenant_id, own.api.named(message_id))
             await own.attempts.resend(connection, endpoint, message)
             return Answer(202, Empty())
 
         return await own.endpoints.write(request, (app_id, endpoint_id), act)
 
-    return [resend_message]
+    return resend_message
 
 
 def _page(rows: Sequence[Attempt], turn: Turn, *, show: Callable[[Attempt], AttemptOut]) -> Reply:

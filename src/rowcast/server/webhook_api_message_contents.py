@@ -66,13 +66,13 @@ def _some(own: ContentRoutes) -> list[HTTPRouteHandler]:
     api = own.api
     may_write = api.may("events:write")
 
-    @delete("/{app_id:str}/msg/{msg_id:str}/content", guards=may_write, status_code=204)
-    async def expunge_message(request: Asked, app_id: str, msg_id: str) -> EmptyReply:
+    @delete("/{app_id:str}/msg/{message_id:str}/content", guards=may_write, status_code=204)
+    async def expunge_message(request: Asked, app_id: str, message_id: str) -> EmptyReply:
         """Remove what a message held and what was answered to it; what still waits to be posted is cancelled."""
 
         async def act(connection: Connection) -> None:
             tenant_id = (await api.application(request, app_id, connection)).tenant_id
-            found = await own.messages.get(connection, tenant_id, api.named(msg_id))
+            found = await own.messages.get(connection, tenant_id, api.named(message_id))
             await own.expunge.contents(tenant_id, [found.event_id], session=connection)
 
         return await api.write_empty(request, act)

@@ -137,11 +137,11 @@ def _looking(own: MessageRoutes) -> list[HTTPRouteHandler]:
         show = partial(message_out, has_content=with_content)
         return replied(Answer(200, page_of(rows, turn, key=lambda each: each.id, show=show)))
 
-    @get("/{app_id:str}/msg/{msg_id:str}", guards=may_read, described=Described(gives=MessageOut))
-    async def read_message(request: Asked, app_id: str, msg_id: str, with_content: WithContent = True) -> Reply:
+    @get("/{app_id:str}/msg/{message_id:str}", guards=may_read, described=Described(gives=MessageOut))
+    async def read_message(request: Asked, app_id: str, message_id: str, with_content: WithContent = True) -> Reply:
         """Give one message, named by its id or by its caller's own."""
         application = await api.application(request, app_id)
-        found = await own.table.get(api.database, application.tenant_id, api.named(msg_id))
+        found = await own.table.get(api.database, application.tenant_id, api.named(message_id))
         return replied(Answer(200, message_out(found, has_content=with_content)))
 
     return [list_messages, read_message]

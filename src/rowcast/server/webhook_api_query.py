@@ -80,10 +80,10 @@ def _attempts(
 
 
 def _shown(
-    with_content: WithContent = True, with_msg: WithMessage = False, expanded_statuses: Expanded = True
+    with_content: WithContent = True, with_message: WithMessage = False, expanded_statuses: Expanded = True
 ) -> Shown:
     """Give what of attempts is answered."""
-    return Shown(with_content, with_msg, expanded_statuses)
+    return Shown(with_content, with_message, expanded_statuses)
 
 
 CHOSEN = Provide(_chosen, sync_to_thread=False)

@@ -37,7 +37,7 @@ BODIES: dict[Place, Any] = {
     ("POST", "/app/{app_id}/endpoint/{endpoint_id}/bulk-replay"): SINCE,
     ("POST", "/app/{app_id}/poller/{sink_id}/consumer/{consumer_id}/seek"): {"after": "2026-01-01T00:00:00Z"},
     ("POST", "/app/{app_id}/msg"): MESSAGE,
-    ("POST", "/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend"): {},
+    ("POST", "/app/{app_id}/msg/{message_id}/endpoint/{endpoint_id}/resend"): {},
     ("POST", "/app/{app_id}/msg/bulk-expunge"): {"messageIds": []},
     ("POST", "/app/{app_id}/msg/expunge-all-contents"): {},
     ("POST", "/app/{app_id}/msg/precheck/active"): {"eventType": "order.paid"},
@@ -95,7 +95,7 @@ def names_of(app: str, uid: str, endpoint: str, endpoint_uid: str, message: str,
     number = secrets.randbelow(2**40)
     endpoints = (endpoint, endpoint_uid)
     return {
-        "app_id": (app, uid), "endpoint_id": endpoints, "sink_id": endpoints, "msg_id": (message, message_uid),
+        "app_id": (app, uid), "endpoint_id": endpoints, "sink_id": endpoints, "message_id": (message, message_uid),
         "attempt_id": (attempt_id(number, number),), "task_id": ("qtask_" + app.removeprefix("app_"),),
         "consumer_id": ("reader",),
     }  # fmt: skip

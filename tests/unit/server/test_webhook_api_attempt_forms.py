@@ -39,8 +39,8 @@ def test_an_attempt_is_answered_whole_or_without_what_nobody_asked_for() -> None
     assert whole.times is not None
     assert (whole.times.dns_ms, whole.times.total_ms) == (1.5, 9.0)
     assert json.loads(encode_json(whole))["msg"]["payload"] == {"a": 1}
-    assert (bare.response, bare.headers, bare.times, bare.msg) == ("", None, None, None)
-    assert (bare.id, bare.url, bare.msg_id) == (whole.id, "https://a.example", MESSAGE.id)
+    assert (bare.response, bare.headers, bare.times, bare.message) == ("", None, None, None)
+    assert (bare.id, bare.url, bare.message_id) == (whole.id, "https://a.example", MESSAGE.id)
 
 
 @pytest.mark.parametrize(("code", "status_code"), [("404", 404), ("", 0), ("timeout", 0)])
