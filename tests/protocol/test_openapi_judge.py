@@ -8,7 +8,8 @@ from tests.protocol.openapi_world import USERS, world
 
 SHORT = ("--phases=fuzzing", "--workers=1")
 WITHIN_S = 110
-LONG = ("--phases=examples,coverage,fuzzing,stateful", "--max-examples=60", "--workers=2")
+# With two workers hypothesis trips over a fault of CPython 3.11: its parser counts the depth of all threads as one.
+LONG = ("--phases=examples,coverage,fuzzing,stateful", "--max-examples=40", "--workers=1")
 
 
 async def test_every_answer_is_in_the_document_whoever_asks(dsn: str) -> None:
