@@ -156,7 +156,13 @@ class _Build:
         ring = key_ring(self.settings)
         secrets = SecretTable(database=self.database, ring=ring, clock=self.clock)
         sources = SourceTable(database=self.database, ring=ring, clock=self.clock)
-        endpoints = EndpointTable(database=self.database, policy=policy, clock=self.clock, secrets=secrets)
+        endpoints = EndpointTable(
+            database=self.database,
+            policy=policy,
+            clock=self.clock,
+            secrets=secrets,
+            most=self.settings.webhooks.endpoints_per_tenant,
+        )
         ground = Ground(self.settings, self.database, self.clock, self.noise, policy, ring)
         limits = endpoint_limits(ground)
         sinks = await self._sinks(stack, ground, endpoints=endpoints, limits=limits, tasks=options["tasks"])

@@ -55,7 +55,7 @@ _FIELDS = {
     "input.url": "url",
 }
 # A number of things, not a rate: the SDKs know it as 400.
-_REACHED = frozenset({"limit.secrets"})
+_REACHED = frozenset({"limit.endpoints", "limit.secrets"})
 _OWN_STATUS = (
     AuthenticationError,
     ConflictError,

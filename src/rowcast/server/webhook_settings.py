@@ -26,6 +26,7 @@ class WebhookSettings(BaseModel):
     endpoint_concurrency: int = Field(
         default=25, ge=0, le=10_000, description="posts to one endpoint at once, over all workers; 0 is no limit"
     )
+    endpoints_per_tenant: int = Field(default=1000, ge=1, description="endpoints that one tenant may have")
     host_concurrency: int = Field(
         default=48, ge=0, le=10_000, description="posts to one host at once, in each process; 0 is no limit"
     )

@@ -9,6 +9,11 @@ returning id, tenant_id, uid, url, description, event_types, channels, throttle_
           signature_scheme, is_ordered, retry_schedule_s, log_level, coalesce((transform ->> 'enabled')::boolean, false) as is_transformed,
           failing_since, disabled_at, coalesce(disabled_reason, '') as disabled_reason, created_at, changed_at;
 
+-- name: has_all_endpoints
+-- Whether a tenant has so many endpoints already.
+select count(*) >= :most::bigint as is_full
+from (select from rowcast.endpoint where tenant_id = :tenant_id limit :most::bigint) as counted;
+
 -- name: named_endpoint
 -- The endpoint of one tenant with this id or uid. No uid looks like an id.
 select id, tenant_id, uid, url, description, event_types, channels, throttle_rate, metadata, version, disabled as is_disabled,

@@ -6,7 +6,7 @@ from typing import Any
 
 from rowcast.core.clock import Clock
 from rowcast.core.codec import decode_json, encode_json
-from rowcast.core.errors import InvalidInputError, NotFoundError, RowcastError
+from rowcast.core.errors import InvalidInputError, LimitExceededError, NotFoundError, RowcastError
 from rowcast.core.topic import checked_tenant_id
 from rowcast.egress.guard import Policy, check_url
 from rowcast.store.pool import Database, Session
@@ -18,6 +18,8 @@ from rowcast.webhooks.secrets_table import SecretTable
 from rowcast.webhooks.signature import checked_secret, new_secret, scheme_of
 from rowcast.webhooks.transformation import Transformation
 
+ENDPOINTS_MOST = 1000
+_ROOM_AGAIN_S = 3600.0
 PAGE_LIMIT = 251
 """One row more than a page of the API shows."""
 
@@ -31,7 +33,7 @@ _LISTS = ("event_types", "channels", "retry_schedule_s")
 class EndpointTable:
     """Endpoints by tenant. URLs are judged by the egress policy before they are kept."""
 
-    __slots__ = ("_clock", "_database", "_noise", "_policy", "_queries", "secrets")
+    __slots__ = ("_clock", "_database", "_most", "_noise", "_policy", "_queries", "secrets")
 
     def __init__(
         self,
@@ -41,13 +43,15 @@ class EndpointTable:
         clock: Clock,
         secrets: SecretTable,
         noise: Callable[[int], bytes] = os.urandom,
+        most: int = ENDPOINTS_MOST,
     ) -> None:
-        """Ask for what it needs; `noise` gives that many random bytes."""
+        """Ask for what it needs; `noise` gives that many random bytes, a tenant has `most` endpoints at most."""
         self._database = database
         self._policy = policy
         self._clock = clock
         self.secrets = secrets
         self._noise = noise
+        self._most = most
         self._queries = load_queries("rowcast.webhooks")
 
     async def create(self, tenant_id: str, draft: EndpointDraft, *, session: Session | None = None) -> Endpoint:
@@ -61,6 +65,7 @@ class EndpointTable:
             InvalidInputError: `input.url`, `egress.blocked`, `input.event_pattern`, `input.secret` or `input.tenant`.
             InvalidFieldError: `input.field`.
             ConflictError: `input.conflict`, when the tenant has an endpoint of that uid.
+            LimitExceededError: `limit.endpoints`, when the tenant has as many as it may have.
         """
         if session is None:
             async with self._database.transaction() as connection:
@@ -73,9 +78,20 @@ class EndpointTable:
             "url": check_url(draft.url, self._policy.for_tenant(tenant_id)).text,
             **_columns(draft),
         }
+        await self._check_room(session, tenant_id)
         made = _found(await session.fetch_one(self._queries["add_endpoint"], **row))
         await self.secrets.add(session, tenant_id=tenant_id, endpoint_id=made.id, secret=secret)
         return made
+
+    async def _check_room(self, session: Session, tenant_id: str) -> None:
+        """Every endpoint makes each message of its tenant dearer for all; two at once may pass the limit by one."""
+        row = await session.fetch_one(self._queries["has_all_endpoints"], tenant_id=tenant_id, most=self._most)
+        if row is not None and row["is_full"]:
+            raise LimitExceededError(
+                f"The tenant has {self._most} endpoints already. Remove one, or raise webhooks.endpoints_per_tenant.",
+                retry_after_s=_ROOM_AGAIN_S,
+                code="limit.endpoints",
+            )
 
     async def get(self, tenant_id: str, name: str) -> Endpoint:
         """Give a tenant's endpoint by id or uid.

@@ -5,7 +5,7 @@ import os
 import msgspec
 import pytest
 
-from rowcast.core.errors import ConflictError, InvalidInputError, NotFoundError
+from rowcast.core.errors import ConflictError, InvalidInputError, LimitExceededError, NotFoundError
 from rowcast.egress.guard import Policy
 from rowcast.store.pool import Database
 from rowcast.store.sql import parse_query
@@ -23,6 +23,20 @@ def endpoint_table(database: Database, clock: FakeClock) -> EndpointTable:
     ring = KeyRing([SealKey("test", b"t" * 32)], noise=os.urandom)
     secrets = SecretTable(database=database, ring=ring, clock=clock)
     return EndpointTable(database=database, policy=Policy(), clock=clock, secrets=secrets)
+
+
+async def test_a_tenant_has_so_many_endpoints_and_no_more(database: Database) -> None:
+    secrets = endpoint_table(database, FakeClock()).secrets
+    table = EndpointTable(database=database, policy=Policy(), clock=FakeClock(), secrets=secrets, most=2)
+    made = [await table.create("acme", DRAFT) for _ in range(2)]
+
+    with pytest.raises(LimitExceededError) as refusal:
+        await table.create("acme", DRAFT)
+    await table.create("other", DRAFT)
+    await table.delete("acme", made[0].id)
+    await table.create("acme", DRAFT)
+
+    assert refusal.value.code == "limit.endpoints"
 
 
 @pytest.fixture
