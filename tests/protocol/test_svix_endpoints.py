@@ -108,8 +108,7 @@ async def _keep_secrets_and_headers(svix: Any, api: Any, *, is_old: bool) -> Non
 
 
 async def _keep_transformations(svix: Any, api: Any, *, is_old: bool) -> None:
-    own = svix.endpoint if is_old else svix.endpoint.transformation
-    read, patch = (own.transformation_get, own.patch_transformation) if is_old else (own.get, own.patch)
+    read, patch = _transformation(svix, is_old=is_old)
     none = await read("kept", "crm")
     change = api.EndpointTransformationPatch(code=TEMPLATE, enabled=True, variables={"shop": "A"})
     await patch("kept", "crm", change)
@@ -142,28 +141,40 @@ async def test_an_example_is_received_verified_and_counted(dsn: str, version: st
             await svix.endpoint.rotate_secret("acme", "a", api.EndpointSecretRotateIn())
             keys.append((await svix.endpoint.get_secret("acme", "a")).key)
             sent = await svix.endpoint.send_example("acme", "a", api.EventExampleIn(event_type="Invoice.paid"))
-            stats = await _counted(svix, api)
+            stats = await _counted(svix, api, "a")
             other = await svix.endpoint.get_stats("acme", "b", api.EndpointGetStatsOptions())
             attempts = await svix.endpoint.get_attempt_stats("acme", "a") if version == "2.9.1" else None
+            _, patch = _transformation(svix, is_old=version.startswith("1."))
+            await patch("acme", "b", api.EndpointTransformationPatch(code=TEMPLATE, enabled=True))
+            await svix.endpoint.send_example("acme", "b", api.EventExampleIn(event_type="Invoice.paid"))
+            await _counted(svix, api, "b")
 
+    assert [path for path, _, _ in receiver.requests] == ["/a", "/b"]
     (_, headers, body) = receiver.requests[0]
-    assert len(receiver.requests) == 1
     for key in keys:
         assert Webhook(key).verify(body, headers) == json.loads(body)
     assert (sent.id, sent.event_type, sent.payload) == (
         headers["webhook-id"], "Invoice.paid", {"id": "example", "total": 5},
     )  # fmt: skip
-    assert json.loads(body)["data"] == sent.payload
+    # A message of the API is posted as it was sent.
+    assert json.loads(body) == sent.payload
+    assert json.loads(receiver.requests[1][2]) == {"text": "Invoice.paid: example ", "total": 5}
     assert (stats.success, stats.pending, stats.sending, stats.fail, stats.canceled) == (1, 0, 0, 0, 0)
     assert (other.success, other.pending, other.fail) == (0, 0, 0)
     assert attempts is None or (attempts.success, attempts.fail, attempts.canceled) == (1, 0, 0)
 
 
-async def _counted(svix: Any, api: Any) -> Any:
-    """Give the numbers of the endpoint as soon as its message is there."""
+def _transformation(svix: Any, *, is_old: bool) -> tuple[Any, Any]:
+    """Give how this version reads and changes a transformation."""
+    own = svix.endpoint if is_old else svix.endpoint.transformation
+    return (own.transformation_get, own.patch_transformation) if is_old else (own.get, own.patch)
+
+
+async def _counted(svix: Any, api: Any, uid: str) -> Any:
+    """Give the numbers of an endpoint as soon as its message is there."""
     async with asyncio.timeout(WITHIN_S):
         while True:
-            stats = await svix.endpoint.get_stats("acme", "a", api.EndpointGetStatsOptions())
+            stats = await svix.endpoint.get_stats("acme", uid, api.EndpointGetStatsOptions())
             if stats.success or stats.fail:
                 return stats
             await asyncio.sleep(0.05)

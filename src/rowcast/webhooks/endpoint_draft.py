@@ -79,8 +79,8 @@ def changed_draft(draft: EndpointDraft, change: EndpointChange) -> EndpointDraft
 
 
 def replaced_draft(draft: EndpointDraft, change: EndpointChange) -> EndpointDraft:
-    """Give the draft with everything replaced that callers of the webhook API know; what they lack stays if UNSET."""
-    own = ("uid", "is_ordered", "retry_schedule_s", "log_level")
+    """Give the draft with everything replaced that every SDK knows; what some do not know stays if it is UNSET."""
+    own = ("uid", "version", "is_ordered", "retry_schedule_s", "log_level")
     kept = {name: getattr(draft, name) for name in own}
     return changed_draft(EndpointDraft(url=draft.url, **kept), change)
 

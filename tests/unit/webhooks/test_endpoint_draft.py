@@ -31,11 +31,11 @@ def test_a_change_leaves_what_it_does_not_name_and_unsets_what_is_none() -> None
     assert made == msgspec.structs.replace(KEPT, channels=None, throttle_rate=None, is_disabled=False)
 
 
-def test_a_replacement_keeps_what_the_sdks_do_not_know_and_the_uid() -> None:
+def test_a_replacement_keeps_the_uid_and_what_not_every_sdk_knows() -> None:
     made = replaced_draft(KEPT, EndpointChange(url="https://b.example.com/"))
 
     assert made == EndpointDraft(
-        url="https://b.example.com/", uid="a", is_ordered=True, retry_schedule_s=(5.0,), log_level="failures"
+        url="https://b.example.com/", uid="a", version=2, is_ordered=True, retry_schedule_s=(5.0,), log_level="failures"
     )
     assert replaced_draft(KEPT, EndpointChange(uid=None, is_ordered=False)).uid is None
     assert not replaced_draft(KEPT, EndpointChange(is_ordered=False)).is_ordered
