@@ -1,6 +1,7 @@
 """One batch on its way: check, route, tell the sockets, record states and deliveries at once, acknowledge."""
 
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -106,8 +107,8 @@ class Publisher:
         self._options = options
         self._queries = load_queries("rowcast.outbox")
 
-    async def publish(self, feed: Feed, batch: Batch) -> tuple[Counts, int]:
-        """Publish a batch and give what became of its events, and how many deliveries are owed now."""
+    async def publish(self, feed: Feed, batch: Batch) -> tuple[Counts, Counter[str]]:
+        """Publish a batch and give what became of its events, and how many deliveries each sink has to make now."""
         failpoint = self._options.failpoint
         states = {} if batch.is_new else await self._states(batch.events)
         fresh = to_be_routed(batch.events, states)
@@ -123,7 +124,7 @@ class Publisher:
         await feed.acknowledge(batch)
         failpoint("after_acknowledge")
         written = [state for state in planned if state.event.id in new]
-        return _counts(batch, written), sum(len(state.owed) for state in written)
+        return _counts(batch, written), Counter(thing.sink for state in written for thing in state.owed)
 
     async def _states(self, events: Sequence[Envelope]) -> dict[uuid.UUID, Row]:
         """Check the status again: the batch may be an old one, or a side lane may have been faster."""

@@ -1,7 +1,7 @@
 """The relay: takes batches from a feed and publishes them, for as long as it is let."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -18,7 +18,7 @@ from rowcast.outbox.publisher import Counts, Publisher
 from rowcast.store.pool import Database
 
 DELIVERY_DUE = "delivery.due"
-"""Bus subject that wakes the delivery runners."""
+"""Bus subject that wakes the delivery runners; each message names a sink that has something to do."""
 _RECONNECT = RetryPolicy(base_s=0.1, cap_s=4.0, jitter=0.25)
 
 T = TypeVar("T")
@@ -96,9 +96,9 @@ class Relay:
         while (batch := await self._unless_stopped(self._feed.next_batch)) is not None:
             counts, owed = await self._publisher.publish(self._feed, batch)
             self._failures = 0
-            _tell_settled(self._feed.name, counts, owed)
+            _tell_settled(self._feed.name, counts, owed.total())
             if owed:
-                await self._wake()
+                await self._wake(sorted(owed))
             gather_s = self._options.gather_s(len(batch.events))
             if gather_s:
                 await self._unless_stopped(partial(asyncio.sleep, gather_s))
@@ -120,12 +120,12 @@ class Relay:
     def _must_stop(self) -> bool:
         return self._is_stopping
 
-    async def _wake(self) -> None:
-        """Wake the delivery runners. They also poll, so a bus that is away only costs time."""
+    async def _wake(self, sinks: Sequence[str]) -> None:
+        """Wake the delivery runners of these sinks. They also poll, so a bus that is away only costs time."""
         if self._bus is None:
             return
         try:
-            await self._bus.publish(DELIVERY_DUE, [b""])
+            await self._bus.publish(DELIVERY_DUE, [sink.encode() for sink in sinks])
         except StoreError as error:
             tell("relay.wake_failed", error=error.code)
 

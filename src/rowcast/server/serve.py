@@ -125,7 +125,7 @@ class Server:
         tasks = [group.create_task(_kept_up(duty), name=f"duty:{number}") for number, duty in enumerate(duties)]
         tasks += [group.create_task(part.run(), name=name) for name, part in self._parts().items() if part is not None]
         if self._app.runner is not None:
-            unsubscribe = self._app.bus.subscribe(DELIVERY_DUE, lambda _: self._nudge())
+            unsubscribe = self._app.bus.subscribe(DELIVERY_DUE, self._nudge)
             runner = group.create_task(self._app.runner.run(), name="runner")
             runner.add_done_callback(lambda _: unsubscribe())
         return tasks
@@ -143,9 +143,9 @@ class Server:
             "message_partitions": app.message_partitions,
         }
 
-    def _nudge(self) -> None:
+    def _nudge(self, sink: bytes) -> None:
         if self._app.runner is not None:
-            self._app.runner.nudge()
+            self._app.runner.nudge(sink.decode("utf-8", "replace"))
 
     async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
         """Stop the intake, then let deliveries in flight finish; both within one time."""
