@@ -68,6 +68,7 @@ from rowcast.webhooks.background_task import drop_old_tasks
 from rowcast.webhooks.endpoint_limits import EndpointLimits
 from rowcast.webhooks.expunge import Expunge
 from rowcast.webhooks.incoming_table import SourceTable
+from rowcast.webhooks.message_table import drop_lost_messages
 from rowcast.webhooks.recovery import Recovery
 from rowcast.webhooks.sealing import KeyRing
 from rowcast.webhooks.secrets_table import SecretTable
@@ -277,6 +278,7 @@ class _Build:
             "incoming": forget,
             "secrets": secrets.sweep,
             "messages": expunge.sweep,
+            "lost_messages": partial(drop_lost_messages, self.database, days=self.settings.retention.events_days),
             "answers": partial(drop_old_answers, self.database),
             "portal_links": partial(drop_old_links, self.database),
             "tasks": partial(drop_old_tasks, self.database),

@@ -149,6 +149,14 @@ class MessageTable:
             raise ConflictError("There is a message with this eventId. Give each message its own.")
 
 
+async def drop_lost_messages(session: Session, *, days: int, most: int) -> int:
+    """Remove what was said of messages that are older than `days` and gone, `most` at once; gives how many they were.
+
+    Their callers' own ids of them are free again.
+    """
+    return len(await session.fetch(load_queries("rowcast.webhooks")["drop_messages"], days=days, most=most))
+
+
 def read_message(row: Row) -> Message:
     """Give the message of a row."""
     return Message(

@@ -202,6 +202,16 @@ select coalesce((select max(seq) from visited), :up_to::bigint) as position, (se
        array(select v.id from visited v left join rowcast.message m on m.event_id = v.id
              where m.expunged_at is null order by v.seq) as event_ids;
 
+-- name: drop_messages
+-- Removes what was said of some messages whose events are gone with their days. Days that are kept for longer keep theirs.
+delete from rowcast.message where event_id in (
+    select m.event_id from rowcast.message m
+    where m.event_id < rowcast.uuid7_floor(clock_timestamp() - make_interval(days => :days))
+      and (select true from rowcast.event e where e.id = m.event_id) is null
+    order by m.event_id limit :most for update skip locked
+)
+returning event_id;
+
 -- name: known_messages
 -- Those of some messages that a tenant has, by their events or by their callers' own ids.
 select e.id as event_id, null::text as uid
@@ -752,9 +762,9 @@ where id = :id;
 -- name: step_failed
 -- A step came to nothing; whoever fails again and again is given up, and does not hold up the others until then.
 update rowcast.background_task
-set failures = failures + 1, changed_at = clock_timestamp(),
-    status = case when failures + 1 >= :most then 'failed' else status end,
-    reason = case when failures + 1 >= :most then :reason else reason end
+set failures = failures + :count::integer, changed_at = clock_timestamp(),
+    status = case when failures + :count >= :most then 'failed' else status end,
+    reason = case when failures + :count >= :most then :reason else reason end
 where id = :id and status = 'running';
 
 -- name: end_task

@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from rowcast.core.errors import ConflictError, InvalidInputError, NotFoundError, PayloadTooLargeError
+from rowcast.core.ids import uuid7
 from rowcast.store.pool import Database
 from rowcast.store.sql import parse_query
 from rowcast.webhooks.message_draft import MessageDraft
-from rowcast.webhooks.message_table import About, Message, MessageFilter, MessageTable
+from rowcast.webhooks.message_table import About, Message, MessageFilter, MessageTable, drop_lost_messages
 
 PLAIN = MessageDraft(event_type="orders.confirmed", payload=b'{"id":"o1", "total": 1.50}')
 
@@ -90,6 +91,26 @@ async def test_another_tenants_message_is_not_there(box: Box) -> None:
         with pytest.raises(NotFoundError):
             await box.table.get(box.database, "acme", name)
     assert await box.page() == []
+
+
+async def test_what_was_said_of_messages_whose_day_is_gone_is_removed_and_their_ids_are_free(box: Box) -> None:
+    gone, kept, new = [await box.send(uid=uid) for uid in ("gone", "kept", "new")]
+    for message, days in ((gone, 40), (kept, 40)):
+        await box.database.execute(
+            parse_query("test", "update rowcast.message set event_id = :old where event_id = :id"),
+            old=uuid7(datetime.now(UTC) - timedelta(days=days)),
+            id=message.event_id,
+        )
+    text = """insert into rowcast.event (id, tenant_id, aggregate_type, aggregate_id, event_type, occurred_at, payload)
+              select event_id, tenant_id, 'a', 'b', 'c', now(), '{}' from rowcast.message where uid = 'kept'"""
+    await box.database.execute(parse_query("test", text))
+
+    counts = [await drop_lost_messages(box.database, days=30, most=9) for _ in range(2)]
+
+    assert counts == [1, 0]
+    assert await box.rows("select uid from rowcast.message order by uid") == [("kept",), ("new",)]
+    assert (await box.send(uid="gone")).id != gone.id
+    assert new.uid == "new"
 
 
 async def test_messages_are_known_by_any_of_their_names(box: Box) -> None:

@@ -3,20 +3,26 @@
 import asyncio
 import base64
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 
 import trustme
 from standardwebhooks import Webhook
 
+from rowcast.core.delivery import Owed
 from rowcast.core.outcome import Delivered, Rejected, Retry
+from rowcast.delivery.ledger import owed_columns
 from rowcast.egress.client import open_client
 from rowcast.egress.guard import Policy
 from rowcast.egress.reply import EgressSettings
 from rowcast.egress.resolver import Resolver
 from rowcast.webhooks.authentication import Basic, ClientCertificate, OAuth2
+from rowcast.webhooks.expunge import Expunge
+from rowcast.webhooks.message_draft import MessageDraft
+from rowcast.webhooks.message_table import Message, MessageTable
 from rowcast.webhooks.sealing import seal_context
 from tests.integration.egress.receivers import answer, read_request, receiving
-from tests.integration.webhooks.engine import RING, Engine
+from tests.integration.webhooks.engine import OWE, RING, Engine
 
 
 async def test_basic_is_sent_and_wins_over_a_header_of_the_tenants_own(engine: Engine) -> None:
@@ -116,3 +122,46 @@ async def test_a_template_that_does_not_fit_is_a_dead_letter_and_the_endpoint_st
     assert isinstance(other, Delivered)
     assert len(engine.receiver.requests) == 1
     assert await engine.state(wrong) == (False, None, False, False)
+
+
+async def raw_message(engine: Engine) -> Message:
+    draft = MessageDraft(event_type="a.b", payload=b"{}", raw_payload="<ü/>", content_type="application/xml")
+    async with engine.database.transaction() as session:
+        return await MessageTable().create(session, "acme", draft)
+
+
+async def deliver(engine: Engine, message: Message, target: str) -> Delivered | Retry | Rejected:
+    owed = [(message.event_id, "acme", Owed("webhooks", target))]
+    await engine.database.execute(OWE, **owed_columns(owed))
+    (delivery,) = (await engine.ledger.claim("webhooks", 1)).deliveries
+    outcome = await engine.sink().deliver(delivery)
+    assert isinstance(outcome, Delivered | Retry | Rejected)
+    return outcome
+
+
+async def test_a_raw_message_is_posted_signed_and_typed_as_it_was_sent(engine: Engine) -> None:
+    endpoint, message = await engine.endpoint(transform='{"code": "{}", "enabled": true}'), await raw_message(engine)
+
+    outcome = await deliver(engine, message, endpoint)
+
+    (_, headers, body) = engine.receiver.requests[0]
+    secret = await engine.table.secrets.current("acme", endpoint)
+    # The library reads JSON after it has verified: what is verified here is the signature alone.
+    signed = Webhook(secret).sign(headers["webhook-id"], sent_at(headers), body.decode())
+    assert isinstance(outcome, Delivered)
+    assert (body.decode(), headers["content-type"]) == ("<ü/>", "application/xml")
+    assert (headers["webhook-signature"], headers["webhook-id"]) == (signed, message.id)
+
+
+async def test_what_was_expunged_before_its_turn_is_cancelled_and_not_posted(engine: Engine) -> None:
+    endpoint, message = await engine.endpoint(), await raw_message(engine)
+    await Expunge(database=engine.database).contents("acme", [message.event_id])
+
+    outcome = await deliver(engine, message, endpoint)
+
+    assert outcome == Rejected("expunged", is_cancelled=True)
+    assert engine.receiver.requests == []
+
+
+def sent_at(headers: dict[str, str]) -> datetime:
+    return datetime.fromtimestamp(int(headers["webhook-timestamp"]), tz=UTC)
