@@ -41,7 +41,7 @@ from litestar.params import Parameter
 from rowcast.core.errors import NotFoundError, PermissionDeniedError
 from rowcast.server.http import KeyFinder, needs
 from rowcast.server.keys import ApiKey
-from rowcast.server.webhook_api_answers import Act, Answer, AnswerTable, AskedOnce, Sent, asked_once
+from rowcast.server.webhook_api_answers import Act, Again, Answer, AnswerTable, AskedOnce, Sent, asked_once
 from rowcast.server.webhook_api_pages import PAGE_MOST, Order
 from rowcast.store.pool import Connection, Database, Session
 from rowcast.webhooks.application import Application
@@ -111,13 +111,15 @@ class WebhookApi:
             return part
         raise NotFoundError("There is no such thing for this API key.")
 
-    async def write(self, request: Asked, act: Act) -> Reply:
+    async def write(self, request: Asked, act: Act, *, again: Again | None = None) -> Reply:
         """Run what a request does and give its answer; a POST with an idempotency key is run once.
+
+        An answer that shows what can be removed is not kept: `again` makes it anew from its `about`.
 
         Raises:
             ConflictError: `input.conflict`, when the key belongs to another request, or the same one still runs.
         """
-        return _reply(await self._answers.run(act, await _asked_once(request)))
+        return _reply(await self._answers.run(act, await _asked_once(request), again=again))
 
     async def write_empty(self, request: Asked, act: Callable[[Connection], Awaitable[None]]) -> EmptyReply:
         """Run what a request does and answer 204; otherwise like `write`. Such a route says `status_code=204`."""

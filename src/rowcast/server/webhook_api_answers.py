@@ -19,10 +19,14 @@ _WAITS_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a route answers: a status, and a body that becomes JSON (None: an empty one)."""
+    """What a route answers: a status, and a body that becomes JSON (None: an empty one).
+
+    `about` names what an `Again` reads anew.
+    """
 
     status: int
     body: Any = None
+    about: str = ""
 
     @property
     def text(self) -> bytes:
@@ -39,6 +43,10 @@ class Sent(msgspec.Struct, frozen=True):
 
 Act = Callable[[Connection], Awaitable[Answer]]
 """What a request does, all of it in the transaction that it gets."""
+
+
+Again = Callable[[Connection, str], Awaitable[Answer]]
+"""Makes the answer to the same request anew from what it was about, which is kept instead of the answer's text."""
 
 
 class AskedOnce(msgspec.Struct, frozen=True):
@@ -77,9 +85,13 @@ class AnswerTable:
         self._queries = load_queries("rowcast.server")
         self._waits_s = waits_s
 
-    async def run(self, act: Act, asked: AskedOnce | None) -> Sent:
+    async def run(self, act: Act, asked: AskedOnce | None, *, again: Again | None = None) -> Sent:
         """Give the answer of `act`, or the kept one where this was asked before. A refusal is not kept.
 
+        Args:
+            act: What the request does.
+            asked: By what it is known; None for one without a key.
+            again: For answers that show what can be removed: they are not kept, but made anew.
         Raises:
             ConflictError: `input.conflict`, when the key belongs to another request, or the same one still runs.
         """
@@ -88,13 +100,13 @@ class AnswerTable:
                 return _sent(await act(connection))
         # Nobody waits with a connection in the hand: the one who runs may need it.
         for wait_s in (*self._waits_s, 0.0):
-            sent = await self._try(act, asked)
+            sent = await self._try(act, asked, again)
             if sent is not None:
                 return sent
             await asyncio.sleep(wait_s)
         raise ConflictError("A request with this idempotency key is still running. Ask again in a moment.")
 
-    async def _try(self, act: Act, asked: AskedOnce) -> Sent | None:
+    async def _try(self, act: Act, asked: AskedOnce, again: Again | None) -> Sent | None:
         """Give the answer, or None where another request has the key's turn."""
         async with self._database.transaction() as connection:
             lock = self._queries["lock_idempotency_key"]
@@ -104,11 +116,15 @@ class AnswerTable:
                 self._queries["kept_answer"], caller=asked.caller, key=asked.key, kept_s=KEPT_S
             )
             if kept:
-                return self._again(asked, kept)
-            return await self._first(connection, act, asked) if turn and turn["is_ours"] else None
+                sent = self._again(asked, kept)
+                return sent if again is None else _sent(await again(connection, sent.text.decode()))
+            if not (turn and turn["is_ours"]):
+                return None
+            answer = await act(connection)
+            await self._keep(connection, asked, Sent(answer.status, answer.about.encode()) if again else _sent(answer))
+            return _sent(answer)
 
-    async def _first(self, connection: Connection, act: Act, asked: AskedOnce) -> Sent:
-        sent = _sent(await act(connection))
+    async def _keep(self, connection: Connection, asked: AskedOnce, sent: Sent) -> None:
         await connection.execute(
             self._queries["keep_answer"],
             caller=asked.caller,
@@ -117,7 +133,6 @@ class AnswerTable:
             status=sent.status,
             body=self._ring.seal(sent.text, context=_context(asked)),
         )
-        return sent
 
     def _again(self, asked: AskedOnce, kept: Mapping[str, Any]) -> Sent:
         if kept["request_hash"] != asked.request_hash:

@@ -86,11 +86,17 @@ def _sending(own: MessageRoutes) -> list[HTTPRouteHandler]:
 
         async def act(connection: Connection) -> Answer:
             application = await _meant(own, request, app_id, connection, data.application)
-            about = await own.check.check(connection, draft)
-            made = await own.table.create(connection, application.tenant_id, draft, about=about)
-            return Answer(202, message_out(made, has_content=with_content))
+            checked = await own.check.check(connection, draft)
+            made = await own.table.create(connection, application.tenant_id, draft, about=checked)
+            about = f"{application.tenant_id} {made.id}"
+            return Answer(202, message_out(made, has_content=with_content), about)
 
-        return await api.write(request, act)
+        async def again(connection: Connection, about: str) -> Answer:
+            # Of a message that was expunged nothing is left, in a kept answer neither.
+            tenant_id, _, name = about.partition(" ")
+            return Answer(202, message_out(await own.table.get(connection, tenant_id, name), has_content=with_content))
+
+        return await api.write(request, act, again=again)
 
     @post(
         "/{app_id:str}/msg/precheck/active",
