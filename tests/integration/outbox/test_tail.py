@@ -1,6 +1,8 @@
 """The tail of the outbox: what is committed is told once, however transactions end."""
 
+import asyncio
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import pytest
@@ -66,6 +68,37 @@ async def test_nothing_is_passed_over_when_a_lower_number_is_committed_later(dsn
         await transaction.commit()
 
         assert ids([event for _ in range(4) for event in await tail.next_events()]) == [low]
+
+
+async def test_every_event_is_told_once_while_many_write_at_once_and_some_give_up(dsn: str, database: Database) -> None:
+    tail = await tail_of(database, batch_size=7)
+    committed: set[object] = set()
+    told: list[object] = []
+
+    async def write(seed: int) -> None:
+        luck = Random(seed)
+        async with session(dsn) as driver:
+            for _ in range(25):
+                transaction = driver.transaction()
+                await transaction.start()
+                made = [await emit(driver) for _ in range(luck.randint(1, 4))]
+                await asyncio.sleep(luck.choice((0.0, 0.0, 0.01, 0.05)))
+                if luck.random() < 0.2:
+                    await transaction.rollback()
+                    continue
+                await transaction.commit()
+                committed.update(made)
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        writers = [group.create_task(write(seed)) for seed in range(5)]
+        while not all(writer.done() for writer in writers):
+            told += ids(await tail.next_events())
+    async with asyncio.timeout(30):
+        while len(told) < len(committed):
+            told += ids(await tail.next_events())
+
+    assert len(told) == len(committed)
+    assert set(told) == committed
 
 
 async def test_it_goes_on_where_it_was_when_the_database_went_away_between_two_questions(
