@@ -68,6 +68,8 @@ class Recovery:
     async def run(self) -> None:
         """Do what there is until cancelled."""
         while True:
+            # Before the look, not after it: a task that is asked for meanwhile is not to wait.
+            self._nudged.clear()
             try:
                 is_busy = await self.step()
             except Exception as error:  # noqa: BLE001 - task boundary: what is not done is done the next time
@@ -80,7 +82,6 @@ class Recovery:
         self._nudged.set()
 
     async def _wait(self) -> None:
-        self._nudged.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._limits.poll_s * (0.5 + self._noise())):
                 await self._nudged.wait()
@@ -89,7 +90,7 @@ class Recovery:
         """Do one step of the task that has waited longest; tells whether there was one.
 
         Raises:
-            StoreError: The step came to nothing. It is done again, by whoever looks next.
+            StoreError: The database is away. Whoever looks next does the step.
         """
         held_id = ""
         try:
@@ -100,8 +101,6 @@ class Recovery:
                     return False
                 held_id = row["id"]
                 await self._go_on(connection, read_task(row))
-        except StoreUnavailableError:
-            raise
         except Exception as error:
             if not held_id:
                 raise
@@ -195,7 +194,12 @@ class Recovery:
         code = _named(error)
         tell("background_task.step_failed", code=code)
         await self._database.execute(
-            self._queries["step_failed"], id=held_id, most=_FAILURES_MOST, reason=f"failed: {code}"
+            self._queries["step_failed"],
+            id=held_id,
+            # A database that is away, or a row that somebody holds, is no fault of the task.
+            count=0 if isinstance(error, StoreUnavailableError) else 1,
+            most=_FAILURES_MOST,
+            reason=f"failed: {code}",
         )
 
 

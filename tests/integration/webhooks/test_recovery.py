@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from rowcast.core.errors import NotFoundError, StoreUnavailableError
-from rowcast.store.pool import open_database
+from rowcast.core.errors import NotFoundError
+from rowcast.store.pool import PoolSettings, open_database
+from rowcast.store.sql import parse_query
 from rowcast.webhooks.background_task import drop_old_tasks
 from rowcast.webhooks.recovery import Recovery
 from tests.integration.egress.receivers import answer
@@ -113,8 +114,7 @@ async def test_a_process_that_stands_still_in_a_step_loses_it(
 
     with monkeypatch.context() as patched:
         patched.setattr(Recovery, "_go_on", stand_still)
-        with pytest.raises(StoreUnavailableError):
-            await rows.recovery(bound_s=0.1).step()
+        await rows.recovery(bound_s=0.1).step()
     assert await rows.replayed() == {}
     await rows.finish()
 
@@ -191,6 +191,30 @@ async def test_tasks_are_done_in_turn_and_one_that_fails_does_not_hold_up_the_ot
     assert await rows.replayed() == dict.fromkeys(events, 1)
     (row,) = await rows.fetch("select status, failures, reason from rowcast.background_task where id = :id", id=broken)
     assert tuple(row.values()) == ("failed", 20, "failed: input.shape")
+
+
+async def test_a_message_that_somebody_holds_holds_up_no_other_task(rows: LedgerRows, emptied_dsn: str) -> None:
+    await rows.endpoint()
+    await rows.endpoint("ep_2")
+    held, free = await rows.event(), await rows.event()
+    held_id = await rows.owed(held)
+    await rows.owed(free, target="ep_2")
+    stuck, task = await rows.begin(), await rows.begin(endpoint="ep_2")
+    await rows.fetch(
+        "update rowcast.background_task set failures = 19, changed_at = changed_at where id = :id", id=stuck
+    )
+
+    impatient = PoolSettings(timeout_s=0.3)
+    async with open_database(emptied_dsn, impatient) as own, rows.database.transaction() as connection:
+        lock = parse_query("test", "select id from rowcast.delivery where id = :id for update")
+        await connection.fetch(lock, id=held_id)
+        recovery = LedgerRows(own).recovery()
+        assert [await recovery.step() for _ in range(2)] == [True, True]
+        assert await rows.replayed() == {free: 1}
+    await rows.finish()
+
+    assert [await rows.state(each) for each in (stuck, task)] == [("finished", 1, "")] * 2
+    assert await rows.replayed() == {held: 1, free: 1}
 
 
 async def test_a_task_whose_endpoint_is_gone_fails_and_replays_nothing(rows: LedgerRows) -> None:
