@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.integration.server.running import Running
-from tests.integration.server.webhook_calls import assert_refused, made_application
+from tests.integration.server.webhook_calls import made_application
 
 PLACE = "/api/v1/app/acme/endpoint/crm"
 
@@ -26,25 +26,3 @@ async def test_changes_at_once_of_different_fields_are_all_kept(api: Running) ->
     assert {name: shown[name] for name in changes} == changes
     kept = (await api.client.get(f"{PLACE}/headers", headers=headers)).json()["headers"]
     assert kept == {f"x-{name}": "1" for name in changes}
-
-
-async def test_no_route_of_an_endpoint_finds_another_tenants(api: Running) -> None:
-    headers, other = await api.key(), await api.key(tenant="other")
-    for uid in ("acme", "other"):
-        await made_application(api, headers, uid=uid)
-    made = (
-        await api.client.post(
-            "/api/v1/app/acme/endpoint", headers=headers, json={"url": "https://hooks.example.com/in", "uid": "crm"}
-        )
-    ).json()
-    routes = (
-        ("GET", "/secret"), ("POST", "/secret/rotate"), ("GET", "/headers"), ("PUT", "/headers"), ("PATCH", "/headers"),
-        ("GET", "/authentication"), ("PUT", "/authentication"), ("GET", "/transformation"), ("PATCH", "/transformation"),
-        ("POST", "/transformation/simulate"), ("GET", "/stats"), ("GET", "/attempt-stats"), ("POST", "/send-example"),
-    )  # fmt: skip
-    body = {"headers": {}, "eventType": "a.b", "type": "basic", "username": "a"}
-
-    for name in ("crm", made["id"], "nobody", "\x00"):
-        for method, path in routes:
-            place = f"/api/v1/app/other/endpoint/{name}{path}".replace("\x00", "%00")
-            assert_refused(await api.client.request(method, place, headers=other, json=body), 404, "not_found")
