@@ -24,7 +24,7 @@ CHECKS = (
     "response_schema_conformance", "ignored_auth", "unsupported_method", "allow_header_conformance",
 )  # fmt: skip
 WAIT_S = 30.0
-USERS = "^/api/(realtime|broadcast)|^/realtime/v1/api/"
+USERS = "^/api/(realtime|broadcast|tenants|ping)|^/realtime/v1/api/|^/healthcheck"
 
 
 @dataclass
@@ -54,9 +54,9 @@ class World:
             raise
         return "" if process.returncode == 0 else text.decode("utf-8", "replace")
 
-    def user(self) -> dict[str, str]:
-        """Give the header of a user of the tenant `acme`."""
-        claims = {"sub": "u1", "role": "authenticated", "tenant_id": "acme", "exp": int(time.time()) + 3600}
+    def user(self, **more: str) -> dict[str, str]:
+        """Give the header of a user's token, with these claims in it."""
+        claims = {"sub": "u1", "role": "authenticated", "exp": int(time.time()) + 3600, **more}
         return {"authorization": f"Bearer {jwt.encode(claims, JWT_SECRET, algorithm='HS256')}"}
 
     def _environment(self) -> dict[str, str]:
@@ -105,7 +105,7 @@ async def _known(server: Running, port: int, headers: dict[str, str]) -> dict[st
         "app_id": ["acme", app["id"]], "endpoint_id": ["main", endpoint["id"]], "sink_id": ["main", endpoint["id"]],
         "message_id": ["m1", message["id"]], "attempt_id": [attempt_id(delivery["id"], attempt["fence"])], "name": ["trees.grown"],
         "event_id": [event_id], "delivery_id": [str(delivery["id"])], "source_id": [source["id"]],
-        "task_id": [task["id"]],
+        "task_id": [task["id"]], "tenant_id": ["acme", "default"],
     }  # fmt: skip
 
 

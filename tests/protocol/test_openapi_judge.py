@@ -18,7 +18,7 @@ async def test_every_answer_is_in_the_document_whoever_asks(dsn: str) -> None:
             "all tenants": (await here.server.key(), "--max-examples=3"),
             "one tenant": (await here.server.key(tenant="acme"), "--max-examples=2"),
             "nobody": ({}, "--max-examples=1"),
-            "a user": (here.user(), "--max-examples=3", f"--include-path-regex={USERS}"),
+            "a user": (here.user(tenant_id="acme"), "--max-examples=3", f"--include-path-regex={USERS}"),
         }
         async with asyncio.TaskGroup() as group:
             judged = {
@@ -32,14 +32,14 @@ async def test_every_answer_is_in_the_document_whoever_asks(dsn: str) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("who", ["all tenants", "one tenant", "nobody", "a user"])
+@pytest.mark.parametrize("who", ["all tenants", "one tenant", "nobody", "a user", "a service"])
 async def test_every_answer_is_in_the_document_for_many_requests(dsn: str, who: str) -> None:
     async with world(dsn) as here:
         keys = {
             "all tenants": await here.server.key(), "one tenant": await here.server.key(tenant="acme"), "nobody": {},
-            "a user": here.user(),
+            "a user": here.user(tenant_id="acme"), "a service": here.user(role="service_role"),
         }  # fmt: skip
-        only = (f"--include-path-regex={USERS}",) if who == "a user" else ()
+        only = (f"--include-path-regex={USERS}",) if who in ("a user", "a service") else ()
         text = await here.judged(keys[who], *LONG, *only, seconds=3500)
 
     assert not text, text[-20_000:]

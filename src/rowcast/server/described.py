@@ -37,8 +37,8 @@ class Described(msgspec.Struct, frozen=True):
 
     `takes` is the type of a body that the route reads by hand, `requires` are fields that it needs beyond that type.
     `gives` is the type of its answer, or one for each status; None is an empty answer. `refuses` are the statuses of
-    refusals that do not follow from the route's shape; with `is_whole` none follow. `asks` are the parameters of the
-    query that it reads by hand. `bearer` is whose token it asks for where no guard does.
+    refusals that do not follow from the route's shape; with `is_whole` there are no others. `asks` are the parameters
+    of the query that it reads by hand. `bearer` is whose token it asks for where no guard does.
     """
 
     takes: Any = None

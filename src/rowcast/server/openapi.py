@@ -188,7 +188,7 @@ def _refusal(status: int, media_type: str, schema: Any) -> dict[str, Any]:
 def _refusals(operation: _Operation) -> set[int]:
     """Give the statuses of the refusals that a route of this shape gives."""
     if operation.said.is_whole:
-        return set()
+        return set(operation.said.refuses)
     wheres = {each["in"] for each in operation.drawn.get("parameters", ())}
     is_read = bool(wheres) or bool(operation.said.asks)
     found = {503, *operation.said.refuses}

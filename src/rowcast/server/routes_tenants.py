@@ -14,11 +14,15 @@ from rowcast.outbox.shards import LIVE_LOCK, LOCK_CLASS
 from rowcast.realtime.authorize import DEFAULT_TENANT, Authorizer, Claims
 from rowcast.realtime.limits import RealtimeLimits
 from rowcast.realtime.tenancy import named_tenant
+from rowcast.server.described import Described
 from rowcast.server.visits import visit_of
 from rowcast.store.pool import Database
 from rowcast.store.sql import load_queries
 
 _LISTED = 500
+_SHOWN = {200: dict[str, Any], 403: None}
+_TENANTS = Described(gives=_SHOWN, refuses=(400, 503), is_whole=True, bearer="user")
+_TENANT = Described(gives={**_SHOWN, 404: dict[str, str]}, refuses=(400, 503), is_whole=True, bearer="user")
 _FAMILIES = ("/api", "/realtime/v1/api")
 _NOT_FOUND: Response[Mapping[str, object]] = Response({"error": "not found"}, status_code=404)
 
@@ -108,37 +112,43 @@ class TenantDesk:
 def tenant_routes(desk: TenantDesk) -> Router:
     """Give the routes under both families of paths, and `/healthcheck`."""
 
-    @get("/ping", include_in_schema=False)
+    @get("/ping", described=Described(is_whole=True))
     async def ping() -> dict[str, str]:
+        """Answer as long as the process turns."""
         return {"message": "Success"}
 
-    @get("/tenants", include_in_schema=False)
+    @get("/tenants", described=_TENANTS)
     async def list_tenants(request: Request[Any, Any, Any]) -> Response[Any]:
+        """List the default tenant and those that have events."""
         area = desk.area(request)
         if area is None:
             return _forbidden()
         return Response({"data": [desk.shown(tenant_id) for tenant_id in await desk.tenants(area)]})
 
-    @get("/tenants/{tenant_id:str}", include_in_schema=False)
+    @get("/tenants/{tenant_id:str}", described=_TENANT)
     async def read_tenant(request: Request[Any, Any, Any], tenant_id: str) -> Response[Any]:
+        """Give one tenant with its limits."""
         area = desk.area(request)
         if area is None:
             return _forbidden()
         return Response({"data": desk.shown(tenant_id)}) if await desk.is_known(tenant_id, area) else _NOT_FOUND
 
-    @get("/tenants/{tenant_id:str}/health", include_in_schema=False)
+    @get("/tenants/{tenant_id:str}/health", described=_TENANT)
     async def read_health(request: Request[Any, Any, Any], tenant_id: str) -> Response[Any]:
+        """Say how this node is."""
         area = desk.area(request)
         if area is None:
             return _forbidden()
         return Response({"data": await desk.health()}) if await desk.is_known(tenant_id, area) else _NOT_FOUND
 
-    @get("/healthcheck", include_in_schema=False, media_type="text/plain")
+    @get("/healthcheck", media_type="text/plain", described=Described(given_as=("text/plain",), is_whole=True))
     async def healthcheck() -> str:
+        """Answer as long as the process turns."""
         return "ok"
 
     handlers = [ping, list_tenants, read_tenant, read_health]
-    return Router("/", route_handlers=[healthcheck, *(Router(family, route_handlers=handlers) for family in _FAMILIES)])
+    families = [Router(family, route_handlers=handlers) for family in _FAMILIES]
+    return Router("/", route_handlers=[healthcheck, *families], tags=["tenants"])
 
 
 def _forbidden() -> Response[bytes]:

@@ -8,9 +8,8 @@ from litestar import Request, Response, Router, get, post
 from litestar.params import Parameter
 from litestar.testing import TestClient
 
-from rowcast.server.described import Described, listed_type, shown_type
+from rowcast.server.described import Described
 from rowcast.server.http import create_application
-from rowcast.server.wire import shown
 
 T = TypeVar("T")
 
@@ -26,11 +25,6 @@ class ThingOut(msgspec.Struct, rename="camel"):
 
 class Things(msgspec.Struct, Generic[T]):
     data: list[T]
-
-
-class Row(msgspec.Struct):
-    delivery_id: int
-    payload: str
 
 
 async def lets_all_in(*_: Any) -> None:
@@ -150,16 +144,3 @@ def test_what_is_read_from_the_query_by_hand_and_other_bodies_are_described() ->
     assert said["get"]["security"] == [{"user": []}]
     assert said["post"]["requestBody"] == {"required": False, "content": {"text/xml": {"schema": {}}}}
     assert said["post"]["responses"].keys() == {"202", "400"}
-
-
-def test_the_type_of_what_is_shown_fits_what_is_shown() -> None:
-    made = shown_type(Row, attempts=tuple[int, ...])
-    text = msgspec.json.encode({**shown(Row(7, '{"a": 1}')), "attempts": [1]})
-
-    read = msgspec.json.decode(text, type=made)
-    listed = msgspec.json.decode(
-        b'{"data": [' + text + b'], "cursor": null}', type=listed_type(made, cursor=int | None)
-    )
-
-    assert (read.delivery_id, read.payload, read.attempts) == (7, {"a": 1}, (1,))
-    assert listed.data == (read,)
