@@ -189,13 +189,14 @@ def _looking(ground: EndpointApi) -> list[HTTPRouteHandler]:
     return [list_endpoints, read_endpoint]
 
 
+_CREATE = Described(EndpointIn, EndpointOut, (400,), requires=("url",))
 _UPSERT = Described(EndpointIn, {200: EndpointOut, 201: EndpointOut}, (400,), requires=("url",))
 
 
 def _adding(ground: EndpointApi) -> list[HTTPRouteHandler]:
     api, may_write = ground.api, ground.api.may("endpoints:write")
 
-    @post("/{app_id:str}/endpoint", guards=may_write, described=Described(EndpointIn, EndpointOut, requires=("url",)))
+    @post("/{app_id:str}/endpoint", guards=may_write, described=_CREATE)
     async def create_endpoint(request: Asked, app_id: str) -> Reply:
         """Add an endpoint to an application."""
         data = read_body(await request.body(), EndpointIn)

@@ -103,7 +103,7 @@ def _all(own: ContentRoutes) -> HTTPRouteHandler:
         "/{app_id:str}/msg/expunge-all-contents",
         guards=own.api.may("events:write"),
         status_code=202,
-        described=Described(gives={202: TaskOut}),
+        described=Described(gives={202: TaskOut}, refuses=(429,)),
     )
     async def expunge_all_contents(request: Asked, app_id: str) -> Reply:
         """Begin a task that removes what all messages of an application held that were written until now."""

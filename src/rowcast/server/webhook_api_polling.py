@@ -9,9 +9,9 @@ from litestar import Router, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 
-from rowcast.core.errors import InvalidFieldError
+from rowcast.core.errors import InvalidFieldError, PermissionDeniedError
 from rowcast.server.described import Described
-from rowcast.server.webhook_api import PREFIX, Asked, Iterator, PageLimit, Reply, replied
+from rowcast.server.webhook_api import PREFIX, Asked, Iterator, PageLimit, Reply, caller, replied
 from rowcast.server.webhook_api_answers import Answer
 from rowcast.server.webhook_api_body import read_body
 from rowcast.server.webhook_api_endpoints_frame import EndpointApi, EndpointName
@@ -115,7 +115,7 @@ def _consuming(routes: PollingRoutes) -> list[HTTPRouteHandler]:
         request: Asked, app_id: str, sink_id: str, consumer_id: str, limit: PageLimit = 50, iterator: Iterator = None
     ) -> Reply:
         """Give what follows where this consumer stands; the iterator that it was given last moves it there first."""
-        consumer = checked_consumer(consumer_id)
+        consumer = _own_consumer(request, consumer_id)
 
         async def read(connection: Connection, endpoint: Endpoint, decided: int) -> Poll:
             position = position_of(iterator) if iterator else None
@@ -130,7 +130,7 @@ def _consuming(routes: PollingRoutes) -> list[HTTPRouteHandler]:
         """Let a consumer go on with what was made since a moment."""
         after = read_body(await request.body(), SeekIn).after
         since = checked_time(after, place=("body", "after"))
-        consumer, decided = checked_consumer(consumer_id), await poller.decided()
+        consumer, decided = _own_consumer(request, consumer_id), await poller.decided()
 
         async def act(connection: Connection, endpoint: Endpoint) -> Answer:
             position = await poller.seek(connection, endpoint, consumer, since=since, decided=decided)
@@ -139,6 +139,13 @@ def _consuming(routes: PollingRoutes) -> list[HTTPRouteHandler]:
         return await routes.endpoints.write(request, (app_id, sink_id), act)
 
     return [poll_as_consumer, seek]
+
+
+def _own_consumer(request: Asked, consumer_id: str) -> str:
+    """Give the name of a consumer, to a key that may move one: who only looks must not make another miss messages."""
+    if caller(request).session is not None:
+        raise PermissionDeniedError("A key that came from a link into the portal polls without a name.")
+    return checked_consumer(consumer_id)
 
 
 def poll_out(polled: Poll) -> PollOut:

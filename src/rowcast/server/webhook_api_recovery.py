@@ -130,20 +130,21 @@ def recovery_routes(routes: RecoveryRoutes) -> Router:
 def _beginning(routes: RecoveryRoutes) -> list[HTTPRouteHandler]:
     may_replay = routes.endpoints.api.may("deliveries:replay")
     place = f"/app{ENDPOINT_PATH}"
+    recovering, replaying = (Described(body, {202: TaskOut}, (429,)) for body in (RecoverIn, BulkReplayIn))
 
-    @post(f"{place}/recover", guards=may_replay, status_code=202, described=Described(RecoverIn, {202: TaskOut}))
+    @post(f"{place}/recover", guards=may_replay, status_code=202, described=recovering)
     async def recover_endpoint(request: Asked, app_id: str, endpoint_id: str) -> Reply:
         """Deliver again what is dead or was cancelled."""
         data = read_body(await request.body(), RecoverIn)
         return await routes.begin(request, (app_id, endpoint_id), "endpoint.recover", _chosen(data))
 
-    @post(f"{place}/replay-missing", guards=may_replay, status_code=202, described=Described(RecoverIn, {202: TaskOut}))
+    @post(f"{place}/replay-missing", guards=may_replay, status_code=202, described=recovering)
     async def replay_missing(request: Asked, app_id: str, endpoint_id: str) -> Reply:
         """Deliver what the endpoint wants and was never owed."""
         data = read_body(await request.body(), RecoverIn)
         return await routes.begin(request, (app_id, endpoint_id), "endpoint.replay", _chosen(data))
 
-    @post(f"{place}/bulk-replay", guards=may_replay, status_code=202, described=Described(BulkReplayIn, {202: TaskOut}))
+    @post(f"{place}/bulk-replay", guards=may_replay, status_code=202, described=replaying)
     async def replay_in_bulk(request: Asked, app_id: str, endpoint_id: str) -> Reply:
         """Deliver again what is chosen by event type, channel, tag, status and code."""
         data = read_body(await request.body(), BulkReplayIn)

@@ -9,7 +9,7 @@ import msgspec
 
 from rowcast.core.clock import Clock
 from rowcast.core.codec import decode_json, encode_json
-from rowcast.core.errors import InvalidFieldError, InvalidInputError, NotFoundError
+from rowcast.core.errors import InvalidFieldError, InvalidInputError, LimitExceededError, NotFoundError
 from rowcast.core.topic import checked_event_type
 from rowcast.store.pool import Database, Row, Session
 from rowcast.store.sql import load_queries
@@ -22,6 +22,8 @@ TaskStatus = Literal["running", "finished", "failed"]
 BY_EVENTS: tuple[TaskKind, ...] = ("endpoint.replay", "application.purge_content")
 """Tasks that go through the events of a tenant; the others go through its deliveries."""
 KEPT_DAYS = 90
+RUNNING_MOST = 20
+_ROOM_AGAIN_S = 30.0
 CANCELLED = "cancelled"
 _FIRST_YEAR, _LAST_YEAR = 2, 9998
 _NAMES_LIMIT = 100
@@ -120,8 +122,16 @@ class TaskTable:
 
         Raises:
             InvalidFieldError: `input.field`.
+            LimitExceededError: `limit.tasks`, when many of the tenant's run already: each takes its turns from all others.
         """
         checked = checked_chosen(chosen)
+        counted = await session.fetch_one(self._queries["has_all_tasks"], tenant_id=tenant_id, most=RUNNING_MOST)
+        if counted is not None and counted["is_full"]:
+            raise LimitExceededError(
+                f"{RUNNING_MOST} tasks of this tenant run already. Wait for one to end, or cancel one.",
+                retry_after_s=_ROOM_AGAIN_S,
+                code="limit.tasks",
+            )
         bounds = await session.fetch_one(self._queries["task_bounds"])
         assert bounds is not None
         up_to = bounds["last_seq" if task in BY_EVENTS else "last_delivery_id"]

@@ -696,6 +696,11 @@ union all
 select coalesce((select max(id) from rowcast.delivery), 0) as last_delivery_id, clock_timestamp() as asked_at,
        (select case when is_called then last_value else last_value - 1 end from rowcast.event_seq) as last_seq;
 
+-- name: has_all_tasks
+-- Whether so many tasks of a tenant run already.
+select count(*) >= :most::bigint as is_full
+from (select from rowcast.background_task where tenant_id = :tenant_id and status = 'running' limit :most::bigint) as counted;
+
 -- name: add_task
 -- A new task, which is begun by whoever looks next.
 insert into rowcast.background_task (id, tenant_id, endpoint_id, task, arguments)
