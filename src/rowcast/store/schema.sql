@@ -1661,13 +1661,12 @@ create index endpoint_secret_of on rowcast.endpoint_secret (endpoint_id, id);
 create unique index endpoint_secret_in_use on rowcast.endpoint_secret (endpoint_id) where expires_at is null;
 create index endpoint_secret_end on rowcast.endpoint_secret (expires_at) where expires_at is not null;
 
--- Attempts at posting messages as the webhook API shows them: 0 success, 2 fail, 4 canceled, and the class of the code, 0 for none.
+-- Attempts at posting messages as the webhook API shows them: 0 success, 2 fail, 4 canceled.
 create view rowcast.message_attempt with (security_invoker = true) as
-    select d.tenant_id, d.event_id, d.target, d.id as delivery_id, a.fence, a.attempt, a.code, a.reason, a.excerpt, a.detail,
-           a.started_at, a.latency_ms, p.url, d.replay_of is not null or d.rule = 'resend' as is_manual,
+    select d.tenant_id, d.event_id, d.target, d.id as delivery_id, a.fence, a.attempt, a.outcome, a.code, a.reason, a.excerpt,
+           a.detail, a.started_at, a.latency_ms, p.url, d.replay_of is not null or d.rule = 'resend' as is_manual,
            case when a.outcome = 'delivered' then 0
                 when a.reason in ('endpoint_disabled', 'expunged', 'cancelled') then 4 else 2 end as attempt_status,
-           case when a.code ~ '^[1-5][0-9]{2}$' then left(a.code, 1)::integer * 100 else 0 end as code_class,
            e.id, e.event_type, e.payload, e.created_at, m.uid, m.channels, m.tags, m.deliver_at,
            m.expunged_at is not null as is_expunged
     from rowcast.delivery d
@@ -1679,7 +1678,7 @@ create view rowcast.message_attempt with (security_invoker = true) as
 
 -- Where each message stands with each endpoint that is or was owed it: the last of its deliveries, 1 pending and 3 sending beside these.
 create view rowcast.message_leg with (security_invoker = true) as
-    select d.tenant_id, d.event_id, d.target, d.id as delivery_id,
+    select d.tenant_id, d.event_id, d.target, d.id as delivery_id, d.status,
            case d.status when 'delivered' then 0 when 'waiting' then 1 when 'dead' then 2 when 'running' then 3 else 4 end as leg_status,
            case d.status when 'waiting' then d.due_at end as next_at
     from rowcast.delivery d

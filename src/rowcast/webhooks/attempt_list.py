@@ -15,6 +15,8 @@ from rowcast.webhooks.endpoint import Endpoint
 from rowcast.webhooks.ids import attempt_id, parse_attempt_id
 from rowcast.webhooks.message_table import Message, MessageFilter, read_message
 
+_WORDS = ("delivered", "waiting", "dead", "running", "cancelled")
+
 AttemptKey = tuple[int, int]
 """Delivery and fencing token."""
 
@@ -157,7 +159,7 @@ class AttemptList:
             after=after,
             is_falling=is_falling,
             most=most,
-            **{name: value for name, value in _narrowing(chosen).items() if name != "code_class"},
+            **{**_messages(chosen.messages), "statuses": _words(chosen.statuses)},
         )
         return [(read_message(row), Leg(endpoint.id, row["leg_status"], row["next_at"])) for row in rows]
 
@@ -194,13 +196,18 @@ def _bounds(after: AttemptKey | None, *, is_falling: bool) -> dict[str, int]:
 
 
 def _narrowing(chosen: AttemptFilter) -> dict[str, object]:
-    said = chosen.messages
-    return {
-        **msgspec.structs.asdict(said),
-        "event_types": None if said.event_types is None else list(said.event_types),
-        "statuses": None if chosen.statuses is None else list(chosen.statuses),
-        "code_class": chosen.code_class,
-    }
+    statuses = None if chosen.statuses is None else list(chosen.statuses)
+    return {**_messages(chosen.messages), "statuses": statuses, "code_class": chosen.code_class}
+
+
+def _messages(chosen: MessageFilter) -> dict[str, object]:
+    types = None if chosen.event_types is None else list(chosen.event_types)
+    return {**msgspec.structs.asdict(chosen), "event_types": types}
+
+
+def _words(statuses: Sequence[int] | None) -> list[str] | None:
+    """Give what the ledger calls where messages stand."""
+    return None if statuses is None else [_WORDS[status] for status in statuses]
 
 
 def _attempt(row: Row) -> Attempt:

@@ -533,13 +533,18 @@ on conflict (tenant_id, uid) where uid is not null do nothing
 returning event_id;
 
 -- name: attempts_of_endpoint
--- One page of the attempts at an endpoint that fit, in the order of their deliveries or the other way round.
+-- One page of the attempts at an endpoint that fit, in the order of their deliveries or the other way round. What is asked is asked of
+-- plain columns, so that the planner knows how many rows it means.
 (select delivery_id, fence, event_id, target, attempt, code, reason, excerpt, detail, started_at, latency_ms, url, is_manual,
        attempt_status, id, event_type, payload, created_at, uid, channels, tags, deliver_at, is_expunged
  from rowcast.message_attempt
  where not :is_falling::boolean and tenant_id = :tenant_id and target = :target
    and delivery_id >= :delivery_id::bigint and (delivery_id, fence) > (:delivery_id::bigint, :fence::bigint)
-   and (:statuses::integer[] is null or attempt_status = any(:statuses)) and (:code_class::integer is null or code_class = :code_class)
+   and (:statuses::integer[] is null or 0 = any(:statuses) and outcome = 'delivered'
+        or 2 = any(:statuses) and outcome <> 'delivered' and reason not in ('endpoint_disabled', 'expunged', 'cancelled')
+        or 4 = any(:statuses) and outcome <> 'delivered' and reason in ('endpoint_disabled', 'expunged', 'cancelled'))
+   and (:code_class::integer is null or :code_class > 0 and code >= :code_class::text and code < (:code_class + 100)::text
+        or :code_class = 0 and code !~ '^[1-5][0-9]{2}$')
    and (:event_types::text[] is null or event_type = any(:event_types))
    and (:channel::text is null or :channel = any(channels)) and (:tag::text is null or :tag = any(tags))
    and (:since::timestamptz is null or started_at > :since) and (:until::timestamptz is null or started_at < :until)
@@ -550,7 +555,11 @@ union all
  from rowcast.message_attempt
  where :is_falling::boolean and tenant_id = :tenant_id and target = :target
    and delivery_id <= :delivery_id::bigint and (delivery_id, fence) < (:delivery_id::bigint, :fence::bigint)
-   and (:statuses::integer[] is null or attempt_status = any(:statuses)) and (:code_class::integer is null or code_class = :code_class)
+   and (:statuses::integer[] is null or 0 = any(:statuses) and outcome = 'delivered'
+        or 2 = any(:statuses) and outcome <> 'delivered' and reason not in ('endpoint_disabled', 'expunged', 'cancelled')
+        or 4 = any(:statuses) and outcome <> 'delivered' and reason in ('endpoint_disabled', 'expunged', 'cancelled'))
+   and (:code_class::integer is null or :code_class > 0 and code >= :code_class::text and code < (:code_class + 100)::text
+        or :code_class = 0 and code !~ '^[1-5][0-9]{2}$')
    and (:event_types::text[] is null or event_type = any(:event_types))
    and (:channel::text is null or :channel = any(channels)) and (:tag::text is null or :tag = any(tags))
    and (:since::timestamptz is null or started_at > :since) and (:until::timestamptz is null or started_at < :until)
@@ -564,7 +573,11 @@ from rowcast.message_attempt
 where event_id = :event_id and tenant_id = :tenant_id and (:target::text is null or target = :target)
    and case when :is_falling::boolean then (delivery_id, fence) < (:delivery_id::bigint, :fence::bigint)
             else (delivery_id, fence) > (:delivery_id::bigint, :fence::bigint) end
-   and (:statuses::integer[] is null or attempt_status = any(:statuses)) and (:code_class::integer is null or code_class = :code_class)
+   and (:statuses::integer[] is null or 0 = any(:statuses) and outcome = 'delivered'
+        or 2 = any(:statuses) and outcome <> 'delivered' and reason not in ('endpoint_disabled', 'expunged', 'cancelled')
+        or 4 = any(:statuses) and outcome <> 'delivered' and reason in ('endpoint_disabled', 'expunged', 'cancelled'))
+   and (:code_class::integer is null or :code_class > 0 and code >= :code_class::text and code < (:code_class + 100)::text
+        or :code_class = 0 and code !~ '^[1-5][0-9]{2}$')
    and (:event_types::text[] is null or event_type = any(:event_types))
    and (:channel::text is null or :channel = any(channels)) and (:tag::text is null or :tag = any(tags))
    and (:since::timestamptz is null or started_at > :since) and (:until::timestamptz is null or started_at < :until)
@@ -597,7 +610,7 @@ update rowcast.delivery set error = split_part(error, ':', 1), result = null whe
    and (:after::uuid is null or l.delivery_id > (
        select a.delivery_id from rowcast.message_leg a
        where a.tenant_id = :tenant_id and a.target = :target and a.event_id = :after))
-   and (:statuses::integer[] is null or l.leg_status = any(:statuses))
+   and (:statuses::text[] is null or l.status = any(:statuses))
    and (:event_types::text[] is null or e.event_type = any(:event_types))
    and (:channel::text is null or :channel = any(m.channels)) and (:tag::text is null or :tag = any(m.tags))
    and (:since::timestamptz is null or e.created_at > :since) and (:until::timestamptz is null or e.created_at < :until)
@@ -612,7 +625,7 @@ union all
    and (:after::uuid is null or l.delivery_id < (
        select a.delivery_id from rowcast.message_leg a
        where a.tenant_id = :tenant_id and a.target = :target and a.event_id = :after))
-   and (:statuses::integer[] is null or l.leg_status = any(:statuses))
+   and (:statuses::text[] is null or l.status = any(:statuses))
    and (:event_types::text[] is null or e.event_type = any(:event_types))
    and (:channel::text is null or :channel = any(m.channels)) and (:tag::text is null or :tag = any(m.tags))
    and (:since::timestamptz is null or e.created_at > :since) and (:until::timestamptz is null or e.created_at < :until)
