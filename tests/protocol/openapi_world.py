@@ -33,6 +33,7 @@ class World:
 
     server: Running
     known: dict[str, list[str]]
+    receiver: str
 
     async def judged(self, headers: dict[str, str], *flags: str, seconds: float) -> str:
         """Run schemathesis on the whole document and give what it printed where it found something."""
@@ -42,7 +43,7 @@ class World:
             str(Path(sys.executable).parent / "schemathesis"), "run", url, f"--checks={','.join(CHECKS)}",
             "--generation-deterministic", "--no-shrink", "--continue-on-failure",
             "--exclude-path=/api/realtime/sse", "--warnings=off", "--suppress-health-check=all", "--no-color",
-            "--request-timeout=20", "--output-sanitize=false", *words, *flags,
+            "--request-timeout=30", "--output-sanitize=false", *words, *flags,
             cwd=ROOT, env=self._environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         try:
@@ -62,7 +63,7 @@ class World:
     def _environment(self) -> dict[str, str]:
         return {
             **os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.protocol.openapi_hooks",
-            "ROWCAST_TESTS_KNOWN": json.dumps(self.known),
+            "ROWCAST_TESTS_KNOWN": json.dumps(self.known), "ROWCAST_TESTS_RECEIVER": self.receiver,
         }  # fmt: skip
 
 
@@ -78,7 +79,8 @@ async def world(dsn: str) -> AsyncIterator[World]:
             webhooks__allow_private=(f"127.0.0.1:{port}",),
         ) as server,
     ):
-        yield World(server, await _known(server, port, await server.key()))
+        known = await _known(server, port, await server.key())
+        yield World(server, known, f"http://127.0.0.1:{port}/")
 
 
 async def _known(server: Running, port: int, headers: dict[str, str]) -> dict[str, list[str]]:
