@@ -29,6 +29,7 @@ from rowcast.delivery.lane import Limiter, SinkOptions, alike
 from rowcast.delivery.ledger import Ledger
 from rowcast.delivery.runner import Runner
 from rowcast.egress.client import open_client
+from rowcast.egress.guard import Policy
 from rowcast.jobs.sink import JobSink
 from rowcast.outbox.archive import Archive, Retention
 from rowcast.outbox.claim_feed import ClaimFeed
@@ -157,13 +158,7 @@ class _Build:
         ring = key_ring(self.settings)
         secrets = SecretTable(database=self.database, ring=ring, clock=self.clock)
         sources = SourceTable(database=self.database, ring=ring, clock=self.clock)
-        endpoints = EndpointTable(
-            database=self.database,
-            policy=policy,
-            clock=self.clock,
-            secrets=secrets,
-            most=self.settings.webhooks.endpoints_per_tenant,
-        )
+        endpoints = self._endpoints(policy, secrets)
         ground = Ground(self.settings, self.database, self.clock, self.noise, policy, ring)
         limits = endpoint_limits(ground)
         sinks = await self._sinks(stack, ground, endpoints=endpoints, limits=limits, tasks=options["tasks"])
@@ -197,6 +192,10 @@ class _Build:
             channels=declared_channels(self.settings.channel, options["subscriptions"]),
             is_bus_connected=self._bus_connection(),
         )
+
+    def _endpoints(self, policy: Policy, secrets: SecretTable) -> EndpointTable:
+        most = self.settings.webhooks.endpoints_per_tenant
+        return EndpointTable(database=self.database, policy=policy, clock=self.clock, secrets=secrets, most=most)
 
     async def _sinks(
         self,

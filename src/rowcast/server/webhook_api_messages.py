@@ -67,15 +67,13 @@ class MessageRoutes:
 
 def message_routes(own: MessageRoutes) -> Router:
     """Give the routes under /api/v1/app/{app_id}/msg that are about messages themselves."""
-    return Router(f"{PREFIX}/app", route_handlers=[*_looking(own), *_sending(own)], tags=["webhook API"])
+    return Router(f"{PREFIX}/app", route_handlers=[*_looking(own), _sending(own), _asking(own)], tags=["webhook API"])
 
 
-def _sending(own: MessageRoutes) -> list[HTTPRouteHandler]:
-    api = own.api
-
+def _sending(own: MessageRoutes) -> HTTPRouteHandler:
     @post(
         "/{app_id:str}/msg",
-        guards=api.may("events:write"),
+        guards=own.api.may("events:write"),
         status_code=202,
         described=Described(MessageIn, MessageOut, (404, 409, 413)),
     )
@@ -96,11 +94,15 @@ def _sending(own: MessageRoutes) -> list[HTTPRouteHandler]:
             tenant_id, _, name = about.partition(" ")
             return Answer(202, message_out(await own.table.get(connection, tenant_id, name), has_content=with_content))
 
-        return await api.write(request, act, again=again)
+        return await own.api.write(request, act, again=again)
 
+    return create_message
+
+
+def _asking(own: MessageRoutes) -> HTTPRouteHandler:
     @post(
         "/{app_id:str}/msg/precheck/active",
-        guards=api.may("events:read"),
+        guards=own.api.may("events:read"),
         status_code=200,
         described=Described(PrecheckIn, PrecheckOut),
     )
@@ -108,12 +110,12 @@ def _sending(own: MessageRoutes) -> list[HTTPRouteHandler]:
         """Tell whether any endpoint that works would get such a message."""
         data = read_body(await request.body(), PrecheckIn)
         event_type, terms = checked_event_type(data.event_type), Terms(frozenset(data.channels or ()))
-        tenant_id = (await api.application(request, app_id)).tenant_id
+        tenant_id = (await own.api.application(request, app_id)).tenant_id
         endpoints = (await own.endpoints.for_tenants([tenant_id])).get(tenant_id, [])
         is_active = any(not each.is_disabled and each.wants(event_type) and hears(each, terms) for each in endpoints)
         return replied(Answer(200, PrecheckOut(is_active)))
 
-    return [create_message, precheck_message]
+    return precheck_message
 
 
 def _looking(own: MessageRoutes) -> list[HTTPRouteHandler]:
