@@ -194,6 +194,21 @@ async def test_whatever_came_of_a_message_it_is_sent_again_once(books: Books, st
     assert [tuple(row.values()) for row in rows] == [(old, "waiting", books.first.id, books.first.id)]
 
 
+async def test_who_sends_again_at_the_same_time_finds_it_under_way(books: Books) -> None:
+    message = await books.message()
+    await books.owe(message, books.first, "dead")
+
+    async with asyncio.TaskGroup() as group, books.database.transaction() as session:
+        assert await books.list.resend(session, books.first, message)
+        second = group.create_task(books.list.resend(books.database, books.first, message))
+        # It waits for whoever has the delivery in hand.
+        await asyncio.sleep(0.05)
+        assert not second.done()
+
+    rows = await books.engine.rows("select id from rowcast.delivery where status = 'waiting'")
+    assert (second.result(), len(rows)) == (False, 1)
+
+
 async def test_what_never_was_owed_is_owed_now_by_whoever_is_first(books: Books) -> None:
     message = await books.message()
     await books.engine.run("update rowcast.endpoint set is_ordered = true")
