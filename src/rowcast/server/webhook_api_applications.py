@@ -192,7 +192,8 @@ def _changing(api: WebhookApi) -> list[HTTPRouteHandler]:
         change = read_body(await request.body(), ApplicationPatch).change
 
         async def act(connection: Connection) -> Answer:
-            found = await api.application(request, app_id, connection)
+            named = await api.application(request, app_id, connection)
+            found = await api.applications.held(connection, named.tenant_id)
             draft = changed(draft_of(found), change)
             return Answer(200, application_out(await api.applications.replace(connection, found.tenant_id, draft)))
 

@@ -209,7 +209,7 @@ def _changing(api: WebhookApi, table: EventTypeTable) -> list[HTTPRouteHandler]:
         change = read_body(await request.body(), EventTypePatch).change
 
         async def act(connection: Connection) -> Answer:
-            draft = changed_type((await table.get(connection, api.named(name))).draft, change)
+            draft = changed_type((await table.held(connection, api.named(name))).draft, change)
             return Answer(200, event_type_out(await table.replace(connection, name, draft)))
 
         return await api.write(request, act)

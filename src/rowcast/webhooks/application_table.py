@@ -49,6 +49,14 @@ class ApplicationTable:
             raise NotFoundError("There is no such application for this API key.")
         return found
 
+    async def held(self, session: Session, tenant_id: str) -> Application:
+        """Give an application that nobody else changes until the transaction ends.
+
+        Raises:
+            NotFoundError: `input.not_found`.
+        """
+        return _application(_found(await session.fetch_one(self._queries["hold_application"], tenant_id=tenant_id)))
+
     async def create(self, session: Session, draft: ApplicationDraft) -> Application:
         """Add an application and give it.
 

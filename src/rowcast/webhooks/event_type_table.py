@@ -39,6 +39,15 @@ class EventTypeTable:
             raise _not_found()
         return found
 
+    async def held(self, session: Session, name: str) -> KnownEventType:
+        """Give an event type that nobody else changes until the transaction ends.
+
+        Raises:
+            NotFoundError: `input.not_found`.
+        """
+        await session.fetch_one(self._queries["hold_event_type"], name=name)
+        return await self.get(session, name)
+
     async def create(self, session: Session, name: str, draft: EventTypeDraft) -> KnownEventType:
         """Add an event type; one that was archived comes back as it is said now.
 

@@ -297,6 +297,11 @@ where (:tenant_id::text is null or tenant_id = :tenant_id)
 order by case when id = :name::text then 0 when uid = :name::text then 1 else 2 end
 limit 1;
 
+-- name: hold_application
+-- One application, held until the transaction ends: who changes a part of it keeps what another one changes.
+select id, tenant_id, uid, name, throttle_rate, metadata, created_at, changed_at
+from rowcast.application where tenant_id = :tenant_id for update;
+
 -- name: adopt_tenant
 -- Makes an application of a tenant that has an endpoint.
 insert into rowcast.application (tenant_id, id, uid, name)
@@ -473,6 +478,10 @@ order by id limit :most;
 -- name: reseal_incoming_source
 -- Replaces the secrets of a source by themselves, sealed anew, where they are still what was read.
 update rowcast.incoming_source set secrets = :value where id = :id and secrets = :was;
+
+-- name: hold_event_type
+-- One event type, held until the transaction ends: who changes a part of it keeps what another one changes.
+select name from rowcast.event_type where name = :name for update;
 
 -- name: find_event_type
 -- One event type that the API has added.

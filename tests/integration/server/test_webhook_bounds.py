@@ -1,5 +1,7 @@
 """What one tenant may ask for at most, and what a reader of the portal may not move."""
 
+import asyncio
+
 from tests.integration.server.running import Running
 from tests.integration.server.webhook_calls import assert_refused, made_application
 
@@ -28,6 +30,26 @@ async def test_a_tenant_has_twenty_tasks_that_run_and_no_more(api: Running) -> N
     # Another tenant has its own.
     await made_application(api, headers, uid="other")
     assert (await api.client.post("/api/v1/app/other/msg/expunge-all-contents", headers=headers)).status_code == 202
+
+
+async def test_two_who_change_two_parts_at_once_both_do(api: Running) -> None:
+    headers = await api.key()
+    await made_application(api, headers, uid="acme")
+    made = {"name": "a.b", "description": "old"}
+    assert (await api.client.post("/api/v1/event-type", headers=headers, json=made)).status_code == 201
+    for round_ in range(10):
+        word = str(round_)
+        changes: list[tuple[str, dict[str, object]]] = [
+            ("/app/acme", {"name": word}), ("/app/acme", {"metadata": {"round": word}}),
+            ("/event-type/a.b", {"description": word}), ("/event-type/a.b", {"groupName": word}),
+        ]  # fmt: skip
+        async with asyncio.TaskGroup() as group:
+            for path, change in changes:
+                group.create_task(api.client.patch(f"/api/v1{path}", headers=headers, json=change))
+        app = (await api.client.get("/api/v1/app/acme", headers=headers)).json()
+        kind = (await api.client.get("/api/v1/event-type/a.b", headers=headers)).json()
+        assert (app["name"], app["metadata"]) == (word, {"round": word})
+        assert (kind["description"], kind["groupName"]) == (word, word)
 
 
 async def test_a_key_of_the_portal_moves_no_consumer(api: Running) -> None:
