@@ -3,12 +3,15 @@
 import json
 import os
 import zlib
+from collections import Counter
 from typing import Any
 
 import schemathesis
 
 KNOWN: dict[str, list[str]] = json.loads(os.environ["ROWCAST_TESTS_KNOWN"])
 RECEIVER = os.environ["ROWCAST_TESTS_RECEIVER"]
+CALLERS: list[str] = json.loads(os.environ["ROWCAST_TESTS_CALLERS"])
+ASKED: Counter[str] = Counter()
 
 
 @schemathesis.hook
@@ -22,6 +25,11 @@ def before_call(_context: Any, case: Any, _arguments: Any) -> None:
         if name in KNOWN and not is_removed and chosen % 3:
             case.path_parameters[name] = KNOWN[name][chosen % len(KNOWN[name])]
     case.body = at_home(case.body)
+    # One caller after the other asks each route; nobody has no token.
+    caller = CALLERS[ASKED[case.operation.label] % len(CALLERS)]
+    ASKED[case.operation.label] += 1
+    if caller:
+        case.headers = {**(case.headers or {}), "Authorization": caller}
 
 
 def at_home(value: Any) -> Any:

@@ -4,9 +4,10 @@ import asyncio
 import json
 import os
 import sys
+import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from tests.integration.server.running import JWT_SECRET, Running, running
 ROOT = Path(__file__).parents[2]
 CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
-    "response_schema_conformance", "ignored_auth", "unsupported_method", "allow_header_conformance",
+    "response_schema_conformance", "unsupported_method", "allow_header_conformance",
 )  # fmt: skip
 WAIT_S = 30.0
 USERS = "^/api/(realtime|broadcast|tenants|ping)|^/realtime/v1/api/|^/healthcheck"
@@ -35,36 +36,47 @@ class World:
     known: dict[str, list[str]]
     receiver: str
 
-    async def judged(self, headers: dict[str, str], *flags: str, seconds: float) -> str:
-        """Run schemathesis on the whole document and give what it printed where it found something."""
+    async def judged(self, callers: Sequence[dict[str, str]], *flags: str, seconds: float) -> str:
+        """Run schemathesis on the whole document and give what it printed where it found something.
+
+        Each route is asked by one caller after the other; no headers are nobody's.
+        """
         url = f"http://127.0.0.1:{self.server.port}/api/openapi.json"
-        words = [f"--header={name.title()}: {value}" for name, value in headers.items()]
-        process = await asyncio.create_subprocess_exec(
-            str(Path(sys.executable).parent / "schemathesis"), "run", url, f"--checks={','.join(CHECKS)}",
-            "--generation-deterministic", "--no-shrink", "--continue-on-failure",
-            "--exclude-path=/api/realtime/sse", "--warnings=off", "--suppress-health-check=all", "--no-color",
-            "--request-timeout=30", "--output-sanitize=false", *words, *flags,
-            cwd=ROOT, env=self._environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        try:
-            async with asyncio.timeout(seconds):
-                text, _ = await process.communicate()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-            raise
-        return "" if process.returncode == 0 else text.decode("utf-8", "replace")
+        with tempfile.TemporaryDirectory() as folder:
+            process = await asyncio.create_subprocess_exec(
+                str(Path(sys.executable).parent / "schemathesis"), "run", url, f"--checks={','.join(CHECKS)}",
+                "--generation-deterministic", "--no-shrink", "--continue-on-failure", "--workers=1",
+                "--exclude-path=/api/realtime/sse", "--warnings=off", "--suppress-health-check=all", "--no-color",
+                "--request-timeout=30", "--output-sanitize=false", *flags,
+                cwd=folder, env=self._environment(callers), stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )  # fmt: skip
+            return await _printed(process, seconds)
 
     def user(self, **more: str) -> dict[str, str]:
         """Give the header of a user's token, with these claims in it."""
         claims = {"sub": "u1", "role": "authenticated", "exp": int(time.time()) + 3600, **more}
         return {"authorization": f"Bearer {jwt.encode(claims, JWT_SECRET, algorithm='HS256')}"}
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, callers: Sequence[dict[str, str]]) -> dict[str, str]:
+        tokens = [headers.get("authorization", "") for headers in callers]
         return {
             **os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.protocol.openapi_hooks",
             "ROWCAST_TESTS_KNOWN": json.dumps(self.known), "ROWCAST_TESTS_RECEIVER": self.receiver,
+            "ROWCAST_TESTS_CALLERS": json.dumps(tokens),
         }  # fmt: skip
+
+
+async def _printed(process: asyncio.subprocess.Process, seconds: float) -> str:
+    """Give what a process prints before it fails, and nothing where it does not."""
+    try:
+        async with asyncio.timeout(seconds):
+            text, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return "" if process.returncode == 0 else text.decode("utf-8", "replace")
 
 
 @asynccontextmanager
