@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from rowcast.delivery.rate_limit import Limits, spacing_us
 from tests.reliability.webhook_audit import FINE, Books, Expectation, Leg, compare
+from tests.reliability.webhook_promises import most_over_rate
 
 LEG = Leg("red", "msg_1", 0, "delivered", (("retry", "http_500", "500"), FINE))
 BOOKS = Books({"msg_1": "red"}, [LEG], {("red", "msg_1"): 2}, frozenset({"msg_1"}))
@@ -31,3 +33,12 @@ def test_a_clean_run_has_no_anomaly() -> None:
 )
 def test_each_anomaly_is_seen(books: Books, anomaly: str) -> None:
     assert compare(books, EXPECTED).counts == {anomaly: 1}
+
+
+def test_a_stretch_with_more_than_the_rate_is_seen_however_long_the_run_stands_still_elsewhere() -> None:
+    limits = Limits(rate_per_minute=600, burst=10)
+    step_s = spacing_us(limits) / 1e6
+    kept = [(number * step_s, number * step_s + 0.01) for number in range(40)]
+    doubled = [(100.0 + number * step_s / 2, 100.0 + number * step_s / 2 + 0.01) for number in range(40)]
+
+    assert most_over_rate(kept, limits) <= 0 < most_over_rate([*kept, *doubled], limits)

@@ -41,6 +41,17 @@ SETTLED_WITHIN_S = 60.0
 HANGS, LIMITED, CLOSED_PORT, BAD_TLS = "hangs", "limited", "refused", "tls"
 RATE_PER_SECOND = 10
 _NO_PORT = 9
+_NOTE_CLAIMS = f"""
+-- When the one with a rate was claimed: a permit is given after it, and the post comes after the permit.
+create table public.limited_claim (event_id uuid, at timestamptz);
+create function public.note_limited_claim() returns trigger language plpgsql as $$
+begin
+    insert into public.limited_claim values (new.event_id, clock_timestamp());
+    return null;
+end $$;
+create trigger note_limited_claim after update on rowcast.delivery for each row
+    when (new.fence <> old.fence and new.tenant_id = '{LIMITED}') execute function public.note_limited_claim();
+"""
 
 MANNERS: dict[str, rude.Manner] = {
     "early": rude.early, "drips": rude.drips, "never-ends": rude.never_ends, "huge": rude.huge,
@@ -88,12 +99,15 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """What there is at the end. `hanging` counts the states of what is owed to the endpoint that hangs."""
+    """What there is at the end.
+
+    `hanging` counts the states of what is owed to the endpoint that hangs, `claims` are those of the one with a rate.
+    """
 
     books: Books
     receiver: rude.RudeReceiver
     secrets: dict[str, str]
-    began_at_s: float
+    claims: list[tuple[str, float]]
     hanging: Counter[str]
     faults: dict[str, int]
     unhandled: list[str] = field(default_factory=list)
@@ -113,7 +127,7 @@ async def webhook_run(plan: Plan) -> Outcome:
             environment = _environment(server.dsn, folder, (port, tls_port))
             stage = _Stage(plan, server, asyncio.get_running_loop(), folder)
             played = await asyncio.to_thread(stage.play, environment)
-            return Outcome(_books(server.dsn, receiver), receiver, secrets, *played)
+            return Outcome(_books(server.dsn, receiver), receiver, secrets, _claims(server.dsn), *played)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -124,7 +138,7 @@ class _Stage:
     def __init__(self, plan: Plan, server: EmbeddedPostgres, loop: asyncio.AbstractEventLoop, folder: Path) -> None:
         self.plan, self.server, self.loop, self.folder = plan, server, loop, folder
 
-    def play(self, environment: dict[str, str]) -> tuple[float, Counter[str], dict[str, int], list[str], Counter[str]]:
+    def play(self, environment: dict[str, str]) -> tuple[Counter[str], dict[str, int], list[str], Counter[str]]:
         nodes: list[Node] = []
         with ExitStack() as stack:
             nursery = stack.enter_context(Nursery(environment))
@@ -132,10 +146,12 @@ class _Stage:
             nodes += [Node(role, nr, nursery, self.folder) for nr, role in enumerate(("relay", "delivery", "delivery"))]
             for node in nodes:
                 node.wait_for("bus.connected" if node.role == "delivery" else "feed.opened")
-            began_at_s = time.time()
-            self._queue()
+            self._queue(HANGS, self.plan.queued)
+            self._queue(LIMITED, self.plan.limited_messages)
             faults = Faults(nodes[1:], self.server, self.loop, seed=1)
-            producers = [threading.Thread(target=self._produce, args=(tenant,)) for tenant in EXPECTED]
+            producers = [
+                threading.Thread(target=self._produce, args=(tenant,)) for tenant in EXPECTED if tenant != LIMITED
+            ]
             for producer in producers:
                 producer.start()
             faults.run(self.plan.faults, lambda: True)
@@ -147,27 +163,26 @@ class _Stage:
             for node in nodes:
                 node.stop()
         done = {"kills": faults.kills, "database_stops": faults.database_stops}
-        return began_at_s, hanging, done, *read_logs(nodes)
+        return hanging, done, *read_logs(nodes)
 
     def _produce(self, tenant: str) -> None:
-        count = {"fine": self.plan.fine_messages, LIMITED: self.plan.limited_messages}.get(tenant, self.plan.messages)
+        count = self.plan.fine_messages if tenant == "fine" else self.plan.messages
         if tenant in (CLOSED_PORT, BAD_TLS):
             count = 2
         for number in range(count):
-            if tenant != LIMITED:
-                time.sleep(self.plan.seconds / count)
+            time.sleep(self.plan.seconds / count)
             # An unknown end is settled by the table: what is there was committed.
             with suppress(psycopg.OperationalError), psycopg.connect(self.server.dsn, connect_timeout=5) as connection:
                 connection.execute(
                     "select rowcast.emit(%s, 'ledger.counted', jsonb_build_object('number', %s::int))", (tenant, number)
                 )
 
-    def _queue(self) -> None:
+    def _queue(self, tenant: str, count: int) -> None:
         with psycopg.connect(self.server.dsn) as connection:
             connection.execute(
                 "select count(rowcast.emit(%s, 'ledger.counted', jsonb_build_object('number', 0)))"
                 " from generate_series(1, %s)",
-                (HANGS, self.plan.queued),
+                (tenant, count),
             )
 
     def _wait_until_settled(self) -> None:
@@ -211,6 +226,12 @@ def _books(dsn: str, receiver: rude.RudeReceiver) -> Books:
         arrived={place: count for place, count in arrived.items() if place[0] != HANGS},
         taken=frozenset(receiver.kind),
     )
+
+
+def _claims(dsn: str) -> list[tuple[str, float]]:
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute("select event_id, at from public.limited_claim").fetchall()
+    return [(message_id(event), at.timestamp()) for event, at in rows]
 
 
 def _words(words: list[list[str]]) -> tuple[tuple[str, str, str], ...]:
@@ -259,6 +280,7 @@ async def _prepare(dsn: str, urls: dict[str, str], *ports: int) -> dict[str, str
     """Make the database and its endpoints; gives their secrets by tenant."""
     session = await connect(dsn)
     await migrate(session)
+    await session.run_script(_NOTE_CLAIMS)
     await session.close()
     allowed = frozenset({("127.0.0.2", _NO_PORT), *(("127.0.0.1", port) for port in ports)})
     clock = SystemClock()

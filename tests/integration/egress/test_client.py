@@ -327,6 +327,17 @@ async def test_closing_answers_what_is_under_way_and_leaves_no_thread(open_to: A
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("rowcast-egress")]
 
 
+async def test_wire_that_never_reports_is_not_waited_for(open_to: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rowcast.egress.client._GRACE_S", 0.05)
+    monkeypatch.setattr("rowcast.egress.wire.Wire.wake", lambda wire: None)
+
+    async with open_to(("127.0.0.1", 9)) as client, asyncio.timeout(20):
+        answer = await client.post("http://127.0.0.1:9/", b"{}", headers={}, timeout_s=0.05)
+
+        assert (answer.kind, answer.text) == ("timeout", "the exchange did not end in time")
+        assert client.in_flight == 0
+
+
 async def test_slow_receivers_do_not_slow_the_loop_or_their_neighbours(open_to: Any) -> None:
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.Event().wait()
