@@ -53,10 +53,18 @@ _ATTEMPT_PATH = "/{app_id:str}/msg/{message_id:str}/attempt/{attempt_id:str}"
 class AttemptRoutes:
     """What the routes of attempts share."""
 
-    __slots__ = ("api", "attempts", "endpoints", "messages")
+    __slots__ = ("api", "attempts", "endpoints", "messages", "nudge")
 
-    def __init__(self, endpoints: EndpointApi, *, messages: MessageTable, attempts: AttemptList) -> None:
-        """Ask for what they need."""
+    def __init__(
+        self,
+        endpoints: EndpointApi,
+        *,
+        messages: MessageTable,
+        attempts: AttemptList,
+        nudge: Callable[[], None] | None = None,
+    ) -> None:
+        """Ask for what they need; `nudge` is for whoever delivers in this process."""
+        self.nudge = nudge
         self.api = endpoints.api
         self.endpoints = endpoints
         self.messages = messages
@@ -237,7 +245,10 @@ def _sending(own: AttemptRoutes) -> HTTPRouteHandler:
             await own.attempts.resend(connection, endpoint, message)
             return Answer(202, Empty())
 
-        return await own.endpoints.write(request, (app_id, endpoint_id), act)
+        reply = await own.endpoints.write(request, (app_id, endpoint_id), act)
+        if own.nudge is not None:
+            own.nudge()
+        return reply
 
     return resend_message
 

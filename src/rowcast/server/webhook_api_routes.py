@@ -54,6 +54,12 @@ def webhook_api_routes(app: App, *, find_key: KeyFinder) -> Sequence[Router]:
     expunge = Expunge(database=app.database)
     contents = ContentRoutes(api, messages=messages.table, expunge=expunge, tasks=tasks, nudge=nudge)
     polling = PollingRoutes(endpoints=endpoints, poller=Poller(decided_seq=Decided(database=app.database).seq))
+    attempts = AttemptRoutes(
+        endpoints,
+        messages=messages.table,
+        attempts=AttemptList(),
+        nudge=app.runner.nudge if app.runner else None,
+    )
     return (
         application_routes(api),
         endpoint_routes(endpoints),
@@ -63,7 +69,7 @@ def webhook_api_routes(app: App, *, find_key: KeyFinder) -> Sequence[Router]:
         event_type_routes(api, types),
         message_routes(messages),
         content_routes(contents),
-        attempt_routes(AttemptRoutes(endpoints, messages=messages.table, attempts=AttemptList())),
+        attempt_routes(attempts),
         recovery_routes(recovery),
         polling_routes(polling),
         portal_routes(api, public_url=app.settings.server.public_url),

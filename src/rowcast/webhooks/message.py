@@ -7,7 +7,6 @@ import msgspec
 from rowcast.core.codec import encode_json
 from rowcast.core.envelope import Envelope
 
-
 MESSAGE_AGGREGATE = "webhook_message"
 """What events are about that came in as messages of the API, of types that no class declares."""
 
