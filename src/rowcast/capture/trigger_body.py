@@ -135,7 +135,8 @@ def _complaint(side: Side, watch: Watch, table: TableDescription) -> str:
     """Say so where rows had to be left out."""
     tenant = watch.tenant_column or watch.tenant_id
     words = literal(
-        f"capture.tenant: a change of {_place(table)} is not captured: its tenant ({tenant}) or its topic is no usable word"
+        f"capture.tenant: a change of {_place(table)} is not captured: its tenant ({tenant}) or its topic is no usable "
+        "word"
     )
     rows = f"{_tenant(side, watch)} as tenant, {_topic(side, watch)} as topic from {_TABLES[side]} as {side}"
     is_bad = f"({_is_good('p', watch)}) is not true"

@@ -56,5 +56,5 @@ class OutgoingSettings(BaseModel):
 
     proxy: SecretStr | None = Field(default=None, description="http://user:password@host:port of an outgoing proxy")
     ca_file: str = Field(
-        default="", description="PEM file of the authorities to trust, instead of the public ones that come with certifi"
+        default="", description="PEM file of the authorities to trust instead of the public ones that come with certifi"
     )

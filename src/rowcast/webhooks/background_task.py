@@ -122,7 +122,7 @@ class TaskTable:
 
         Raises:
             InvalidFieldError: `input.field`.
-            LimitExceededError: `limit.tasks`, when many of the tenant's run already: each takes its turns from all others.
+            LimitExceededError: `limit.tasks`, when many of the tenant's run already.
         """
         checked = checked_chosen(chosen)
         counted = await session.fetch_one(self._queries["has_all_tasks"], tenant_id=tenant_id, most=RUNNING_MOST)
