@@ -111,15 +111,15 @@ async def _rest(reader: asyncio.StreamReader) -> bytes:
 
 
 async def test_a_packed_body_is_never_unpacked(api: Running) -> None:
-    """200 kB that would be 200 MB: to us they are the bytes that came, and no JSON."""
-    bomb = gzip.compress(b'{"token":"' + b" " * 200_000_000 + b'"}', compresslevel=9)
+    """50 kB that would be 50 MB: to us they are the bytes that came, and no JSON."""
+    bomb = gzip.compress(b'{"token":"' + b" " * 50_000_000 + b'"}', compresslevel=9)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     headers = {**await api.key(), "content-encoding": "gzip", "content-type": "application/json"}
     for path, _ in await places(api):
-        reply = await api.client.post(path, content=bomb[:200_000], headers=headers)
+        reply = await api.client.post(path, content=bomb, headers=headers)
         assert reply.status_code in (400, 401, 404, 422), (path, reply.text)
 
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
 
 
 @pytest.mark.parametrize("text", [b"[" * 100_000, b'{"a":' * 40_000, b'{"payload":' + b"[" * 900 + b"]" * 900 + b"}"])
