@@ -69,7 +69,9 @@ def test_items_keep_the_text_of_each() -> None:
     assert [item.text for item in items] == [b'{"n":1.50}', b'{"n":2}']
 
 
-@pytest.mark.parametrize("text", [b'{"items":[' + b"{}," * 10_000 + b"{}]}", b"{}", b'{"items":1}', b'{"items":[1]}', b'{"items":[{},null]}'])
+@pytest.mark.parametrize(
+    "text", [b'{"items":[' + b"{}," * 10_000 + b"{}]}", b"{}", b'{"items":1}', b'{"items":[1]}', b'{"items":[{},null]}']
+)
 def test_what_is_no_list_of_objects_is_refused(text: bytes) -> None:
     with pytest.raises(InvalidInputError):
         json_body(text).items("items")
