@@ -347,8 +347,9 @@ def _listed(name: str, text: str) -> object:
 def _check_known(name: str, origin: Origin) -> None:
     if name in leaf_names():
         return
+    written = ENV_PREFIX + name.upper().replace(".", "__") if origin == "environment" else name
     raise ConfigError(
-        f"The {origin} sets {name!r}, which is no setting. See 'rowcast config show' for all of them.",
+        f"The {origin} sets {written!r}, which is no setting. See 'rowcast config show' for all of them.",
         code="config.unknown_setting",
     )
 

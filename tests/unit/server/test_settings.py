@@ -36,7 +36,7 @@ def test_a_flag_that_was_not_given_changes_nothing() -> None:
 
 @pytest.mark.parametrize("variable", ["ROWCAST_PORT", "ROWCAST_SERVER__PROT", "ROWCAST_NOTHING__AT_ALL"])
 def test_an_unknown_name_in_the_environment_is_refused(variable: str) -> None:
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError, match=f"sets '{variable}'") as refused:
         load_settings(environment={variable: "1"})
 
     assert refused.value.code == "config.unknown_setting"
