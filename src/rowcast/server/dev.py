@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 from socket import socket
+from typing import Any
 
 import msgspec
 from litestar import Router as Routes
@@ -23,6 +24,7 @@ from rowcast.server.app import App, open_app
 from rowcast.server.dev_folder import (
     DATABASE_FOLDER,
     DEVELOPMENT_JWT_SECRET,
+    DEVELOPMENT_TENANT_ID,
     DevelopmentKeys,
     development_keys,
     prepare_folder,
@@ -37,7 +39,6 @@ from rowcast.server.parts import api_routes, health_watch, told, user_routes
 from rowcast.server.plugins import load_packs
 from rowcast.server.ports import bind
 from rowcast.server.routes_dev import LiveConfig, dev_routes
-from rowcast.server.sample_shop import TENANT_ID, pack, prepare_shop, run_shop
 from rowcast.server.serve import Server
 from rowcast.server.settings import Loaded, Settings
 from rowcast.server.tokens import open_tokens
@@ -75,12 +76,17 @@ async def run_development(loaded: Loaded, options: DevelopmentOptions) -> None:
         listener = stack.enter_context(bind(server.host, server.port, is_next_allowed=True))
         instance = _instance(listener, url, keys, options)
         settings = sealed_by(_open_to_catcher(loaded.settings, listener), keys.seal_key)
-        packs = load_packs(settings.packs, beside=(pack,) if options.is_sampled else ())
+        packs = load_packs(settings.packs, beside=(_sample_shop().pack,) if options.is_sampled else ())
         await migrate_database(url)
         is_alone = loaded.settings.database.url is None
         app = await stack.enter_async_context(open_app(settings, database_url=url, packs=packs, is_alone=is_alone))
         await _prepare(app, instance, keys, packs)
         await _serve(app, listener, instance, keys, options=options, metrics=metrics)
+
+
+def _sample_shop() -> Any:
+    """Give the module of the sample shop. Importing it declares its event types, which only its users shall see."""
+    return import_module("rowcast.server.sample_shop")
 
 
 async def _serve(
@@ -105,7 +111,7 @@ async def _serve(
         )
         duties = [health_watch(app, health=health, metrics=metrics).run, *tokens.duties]
         if options.is_sampled and options.is_moving:
-            duties.append(lambda: run_shop(app.database, noise=random.random))
+            duties.append(lambda: _sample_shop().run_shop(app.database, noise=random.random))
         try:
             await server.run(duties=duties, ready=lambda: _announce(app, instance, options, listener))
         finally:
@@ -174,9 +180,9 @@ def _instance(listener: socket, url: str, keys: DevelopmentKeys, options: Develo
         database_url=url,
         anon_key=_token("anon", None),
         service_key=_token("service_role", None),
-        user_token=_token("authenticated", TENANT_ID),
+        user_token=_token("authenticated", DEVELOPMENT_TENANT_ID),
         api_key=keys.api_key,
-        tenant_id=TENANT_ID,
+        tenant_id=DEVELOPMENT_TENANT_ID,
         data_folder=str(options.folder.resolve()),
         is_sampled=options.is_sampled,
     )
@@ -197,8 +203,8 @@ def _live_config(instance: Instance) -> LiveConfig:
         realtime_url=instance.websocket_url,
         anon_key=instance.anon_key,
         token=instance.user_token,
-        tenant_id=TENANT_ID,
-        topics=(f"orders:{TENANT_ID}", f"tenant:{TENANT_ID}"),
+        tenant_id=DEVELOPMENT_TENANT_ID,
+        topics=(f"orders:{DEVELOPMENT_TENANT_ID}", f"tenant:{DEVELOPMENT_TENANT_ID}"),
         example=_EXAMPLE,
     )
 
@@ -207,7 +213,7 @@ async def _prepare(app: App, instance: Instance, keys: DevelopmentKeys, packs: t
     """Make what the page shows: the API key, the shop's table, the declared watches, the endpoint of the catcher."""
     await keep_key(app.database, id="rk_dev", text=keys.api_key, name="rowcast dev", scopes=SCOPES)
     if instance.is_sampled:
-        await prepare_shop(app.database)
+        await _sample_shop().prepare_shop(app.database)
     for table in await install_present_watches(app.database, declared_watches(app.settings, packs)):
         print(
             f"The table {table} is declared as watched and is not there yet. Create it, then start again.", flush=True
@@ -217,10 +223,10 @@ async def _prepare(app: App, instance: Instance, keys: DevelopmentKeys, packs: t
 
 async def _point_at_catcher(app: App, instance: Instance, keys: DevelopmentKeys) -> None:
     """Give the sample tenant one endpoint, at the address that the catcher has this time."""
-    for endpoint in await app.endpoints.page(TENANT_ID):
+    for endpoint in await app.endpoints.page(DEVELOPMENT_TENANT_ID):
         if endpoint.description == "the catcher of rowcast dev":
-            await app.endpoints.delete(TENANT_ID, endpoint.id)
+            await app.endpoints.delete(DEVELOPMENT_TENANT_ID, endpoint.id)
     draft = EndpointDraft(
         url=instance.catcher_url, description="the catcher of rowcast dev", secret=keys.webhook_secret
     )
-    await app.endpoints.create(TENANT_ID, draft)
+    await app.endpoints.create(DEVELOPMENT_TENANT_ID, draft)

@@ -16,6 +16,8 @@ from rowcast.webhooks.signature import secret_text
 
 FILE_NAME = "keys.json"
 DATABASE_FOLDER = "postgres"
+# Whose user token, topics and webhook catcher the development server has.
+DEVELOPMENT_TENANT_ID = "acme"
 # The secret that public test keys of the stock clients are signed with, so that public test suites run against a
 # development server. `rowcast serve` refuses it.
 DEVELOPMENT_JWT_SECRET = "super-secret-jwt-token-with-at-least-32-characters-long"  # noqa: S105 - public on purpose

@@ -10,7 +10,6 @@ from rowcast.core.errors import StoreUnavailableError
 from rowcast.store.pool import Database
 from rowcast.store.sql import load_queries
 
-TENANT_ID = "acme"
 _NEXT_STATUS = {"new": "confirmed", "confirmed": "packed", "packed": "shipped", "shipped": "new"}
 
 

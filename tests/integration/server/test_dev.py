@@ -110,11 +110,14 @@ def test_the_users_own_pack_and_watches_stand_beside_the_sample(dsn: str, tmp_pa
     assert "The table not_yet is declared as watched and is not there yet." in dev.page
 
 
-def test_without_the_sample_there_is_no_table_of_ours(dsn: str, tmp_path: Path) -> None:
+def test_without_the_sample_there_is_no_table_and_no_event_type_of_ours(dsn: str, tmp_path: Path) -> None:
     with development(tmp_path, "--port", "0", "--database", dsn, "--no-sample") as dev:
-        page = dev.page
+        page, here = dev.page, dev.rowcast("status")["instance"]
+        headers = {"authorization": f"Bearer {here['api_key']}"}
+        kinds = httpx.get(f"{here['api_url']}/api/v1/event-type", headers=headers, timeout=20).json()["data"]
 
     assert "rowcast watch TABLE" in page
+    assert kinds == []
     with psycopg.connect(dsn) as connection:
         assert connection.execute("select to_regclass('public.orders')").fetchone() == (None,)
 
