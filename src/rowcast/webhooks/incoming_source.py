@@ -103,7 +103,7 @@ def checked_options(scheme: Scheme, options: SourceOptions) -> SourceOptions:
     if unknown := sorted(said - scheme.known_options):
         raise _misfit(f"This scheme has no use for the options {', '.join(map(_camel, unknown))}. Leave them out")
     if absent := sorted(scheme.needed - said):
-        raise _misfit(f"This scheme needs the options {', '.join(map(_camel, absent))}")
+        raise _misfit(f"This scheme needs what `options` do not give: {', '.join(map(_camel, absent))}")
     texts = [text for value in given.values() for text in ((value,) if isinstance(value, str) else value)]
     if len(options.kept_headers) > SECRETS_LIMIT or not all(_is_plain(text) for text in texts):
         raise _misfit(f"An option is at most {_TEXT_LIMIT} characters of ASCII, and at most 10 headers are kept")

@@ -145,4 +145,4 @@ def _scheme(row: Mapping[str, Any]) -> Scheme:
 
 
 def _not_found() -> NotFoundError:
-    return NotFoundError("There is no such endpoint of this tenant. `rowcast endpoints` lists them.")
+    return NotFoundError("There is no such endpoint of this tenant. `rowcast endpoints list` names them.")

@@ -279,4 +279,4 @@ def _found(row: Mapping[str, Any] | None) -> Endpoint:
 
 
 def _not_found() -> NotFoundError:
-    return NotFoundError("There is no such endpoint of this tenant. `rowcast endpoints` lists them.")
+    return NotFoundError("There is no such endpoint of this tenant. `rowcast endpoints list` names them.")
