@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest_asyncio
-from svix.api import ApplicationIn, EndpointIn, EndpointPatch, EventTypeIn, EventTypeListOptions
+from svix.api import ApplicationIn, EndpointIn, EndpointPatch, EventTypeIn
 
+from rowcast import Event
 from tests.integration.server.running import Running
 from tests.protocol.svix_client import NEWEST, sdk_on
 
@@ -18,6 +19,12 @@ from .page import blocks_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "move-from-svix.md"
 SCHEMAS = {"1": {"type": "object", "required": ["id"]}}
+
+
+class Declared(Event, type="movepage.declared", aggregate="page", key="page_id"):
+    """Both servers know it by this class."""
+
+    page_id: str
 
 
 class Move:
@@ -30,8 +37,8 @@ class Move:
         self._environment = {
             "OLD_URL": f"http://127.0.0.1:{old_server.port}",
             "OLD_TOKEN": self.old._client.token,
-            "ROWCAST_URL": f"http://127.0.0.1:{new_server.port}",
-            "ROWCAST_KEY": self.new._client.token,
+            "NEW_URL": f"http://127.0.0.1:{new_server.port}",
+            "NEW_TOKEN": self.new._client.token,
         }
 
     async def run(self) -> str:
@@ -55,7 +62,8 @@ async def move(make_dsn: Callable[[], str], tmp_path: Path) -> AsyncIterator[Mov
     program = next(block for block in blocks_of(PAGE) if block.title == "move.py")
     (tmp_path / "move.py").write_text(program.text, "utf-8")
     async with AsyncExitStack() as stack:
-        old, new = [await stack.enter_async_context(sdk_on(make_dsn(), NEWEST)) for _ in range(2)]
+        old = await stack.enter_async_context(sdk_on(make_dsn(), NEWEST, webhooks__allow_http=True))
+        new = await stack.enter_async_context(sdk_on(make_dsn(), NEWEST))
         yield Move(old, new, tmp_path / "move.py")
 
 
@@ -73,13 +81,14 @@ async def test_the_program_brings_everything_over_with_its_secrets_and_may_run_a
             headers={"x-shop": "7", "authorization": "Bearer hidden"},
         ),
     )
+    refused = await move.old.endpoint.create("acme", EndpointIn(url="http://open.example.com/"))
     plain = await move.old.endpoint.create(nameless.id, EndpointIn(url="https://plain.example.com/", disabled=True))
 
     printed = await move.run()
     await move.new.endpoint.patch("acme", "crm", EndpointPatch(url="https://other.example.com/"))
     await move.run()
 
-    (kind,) = (await move.new.event_type.list(EventTypeListOptions(with_content=True))).data
+    kind = await move.new.event_type.get("invoice.paid")
     assert (kind.name, kind.description, kind.schemas) == ("invoice.paid", "A bill was paid", SCHEMAS)
     acme = await move.new.application.get("acme")
     assert (acme.name, acme.uid, acme.throttle_rate, acme.metadata) == ("Acme", "acme", 9, {"plan": "pro"})
@@ -87,6 +96,8 @@ async def test_the_program_brings_everything_over_with_its_secrets_and_may_run_a
     assert (moved.url, moved.channels, moved.event_types) == (crm.url, ["eu"], ["invoice.paid"])
     assert (await move.new.endpoint.get_headers("acme", "crm")).headers == {"x-shop": "7"}
     assert "acme crm: nobody shows the header authorization again" in printed
+    assert f"acme {refused.id}: http://open.example.com/ is not taken: The URL is blocked" in printed
+    assert "movepage.declared: left as it is" in printed
     app, uid = f"was-{nameless.id}", f"was-{plain.id}"
     assert f"{nameless.id} is {app}" in printed
     assert (await move.new.endpoint.get(app, uid)).disabled

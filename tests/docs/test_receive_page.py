@@ -25,9 +25,9 @@ FRAMEWORKS = ("fastapi", "starlette", "django", "flask", "litestar")
 Post = Callable[[Mapping[str, str], bytes], int]
 
 
-def headers(*, secret: str = SECRET, name: str = "msg_1", age_s: int = 0) -> dict[str, str]:
+def headers(*, secret: str = SECRET, name: str = "msg_1", age_s: int = 0, body: bytes = BODY) -> dict[str, str]:
     at = datetime.now(UTC) - timedelta(seconds=age_s)
-    return signed_headers([secret], message_id=name, timestamp_s=int(at.timestamp()), body=BODY)
+    return signed_headers([secret], message_id=name, timestamp_s=int(at.timestamp()), body=body)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The page's files in a folder that is imported from."""
     names = []
     for block in blocks_of(PAGE):
-        if block.title:
+        if block.title.endswith(".py"):
             (tmp_path / block.title).write_text(block.text, "utf-8")
             names.append(block.title.removesuffix(".py"))
     monkeypatch.syspath_prepend(tmp_path)
@@ -93,7 +93,21 @@ _OPEN: dict[str, Callable[[Any], Post]] = {
 def test_a_signed_message_is_taken_once_and_answered_each_time(post: Post, capsys: pytest.CaptureFixture[str]) -> None:
     assert [post(headers(), BODY) for _ in range(2)] == [204, 204]
     assert post(headers(name="msg_2"), BODY) == 204
-    assert capsys.readouterr().out == "received: orders.confirmed {'name': 'Zoë'}\n" * 2
+    assert capsys.readouterr().out == "received: {'type': 'orders.confirmed', 'data': {'name': 'Zoë'}}\n" * 2
+
+
+def test_a_body_that_is_no_event_is_taken(modules: None, capsys: pytest.CaptureFixture[str]) -> None:
+    body = b'{"id": "7"}'
+
+    assert importlib.import_module("received").receive(headers(body=body), body) == 204
+    assert capsys.readouterr().out == "received: {'id': '7'}\n"
+
+
+def test_a_message_whose_work_broke_down_is_not_taken_for_done(modules: None) -> None:
+    receive = importlib.import_module("received").receive
+    for _ in range(2):
+        with pytest.raises(ValueError, match="Expecting"):
+            receive(headers(body=b"["), b"[")
 
 
 def test_both_secrets_of_a_rotation_and_both_names_of_headers_are_taken(post: Post) -> None:
@@ -127,4 +141,4 @@ def test_a_receiver_without_rowcast_takes_the_same_message() -> None:
 def test_the_page_has_every_framework() -> None:
     titles = {block.title for block in blocks_of(PAGE)}
 
-    assert titles == {"", "received.py", *(f"with_{name}.py" for name in FRAMEWORKS)}
+    assert titles == {"", "received.py", "rowcast.toml", *(f"with_{name}.py" for name in FRAMEWORKS)}
