@@ -38,7 +38,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.params import Parameter
 
-from rowcast.core.errors import NotFoundError, PermissionDeniedError
+from rowcast.core.errors import ConflictError, NotFoundError, PermissionDeniedError
 from rowcast.server.http import KeyFinder, needs
 from rowcast.server.keys import ApiKey
 from rowcast.server.webhook_api_answers import Act, Again, Answer, AnswerTable, AskedOnce, Sent, asked_once
@@ -120,6 +120,17 @@ class WebhookApi:
             ConflictError: `input.conflict`, when the key belongs to another request, or the same one still runs.
         """
         return _reply(await self._answers.run(act, await _asked_once(request), again=again))
+
+    async def find_or_write(self, request: Asked, act: Act) -> Reply:
+        """Write where `act` looks before it makes: whoever was overtaken between the two looks again and finds it.
+
+        Raises:
+            ConflictError: `input.conflict`, when it is something else that is in the way.
+        """
+        try:
+            return await self.write(request, act)
+        except ConflictError:
+            return await self.write(request, act)
 
     async def write_empty(self, request: Asked, act: Callable[[Connection], Awaitable[None]]) -> EmptyReply:
         """Run what a request does and answer 204; otherwise like `write`. Such a route says `status_code=204`."""

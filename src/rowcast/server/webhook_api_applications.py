@@ -157,7 +157,7 @@ def _adding(api: WebhookApi) -> list[HTTPRouteHandler]:
                     return Answer(200, application_out(found))
             return Answer(201, application_out(await api.applications.create(connection, draft)))
 
-        return await api.write(request, act)
+        return await api.find_or_write(request, act)
 
     @put(
         "/{app_id:str}",
@@ -178,7 +178,7 @@ def _adding(api: WebhookApi) -> list[HTTPRouteHandler]:
             made = await api.applications.replace(connection, found.tenant_id, draft)
             return Answer(200, application_out(made))
 
-        return await api.write(request, act)
+        return await api.find_or_write(request, act)
 
     return [create_application, upsert_application]
 

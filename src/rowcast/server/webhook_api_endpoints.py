@@ -221,7 +221,7 @@ def _adding(ground: EndpointApi) -> list[HTTPRouteHandler]:
                 return await _added(ground, connection, tenant_id, endpoint_named(new, endpoint_id), data)
             return await _changed(ground, connection, found, replaced_draft(draft_of(found), data.change), data)
 
-        return await api.write(request, act)
+        return await api.find_or_write(request, act)
 
     return [create_endpoint, upsert_endpoint]
 

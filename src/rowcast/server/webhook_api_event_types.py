@@ -195,7 +195,7 @@ def _adding(api: WebhookApi, table: EventTypeTable) -> list[HTTPRouteHandler]:
                 return Answer(201, event_type_out(await table.create(connection, name, draft)))
             return Answer(200, event_type_out(await table.replace(connection, name, draft)))
 
-        return await api.write(request, act)
+        return await api.find_or_write(request, act)
 
     return [create_event_type, upsert_event_type]
 

@@ -1,5 +1,6 @@
 """Applications over the webhook API."""
 
+import asyncio
 from datetime import datetime
 
 import pytest
@@ -46,6 +47,21 @@ async def test_get_if_exists_gives_what_is_there_and_makes_what_is_not(api: Runn
     assert (first.status_code, again.status_code, nameless.status_code) == (201, 200, 201)
     assert again.json() == first.json()
     assert_refused(taken, 409, "conflict")
+
+
+async def test_whoever_is_overtaken_while_looking_finds_what_the_other_made(api: Running) -> None:
+    headers, body = await api.key(), {"name": "Acme"}
+    calls = [
+        lambda: api.client.post(f"{PATH}?get_if_exists=true", headers=headers, json={**body, "uid": "posted"}),
+        lambda: api.client.put(f"{PATH}/put", headers=headers, json=body),
+        lambda: api.client.put(f"{PATH}/put/endpoint/crm", headers=headers, json={"url": "https://crm.example.com/"}),
+        lambda: api.client.put("/api/v1/event-type/paid", headers=headers, json={"description": "x"}),
+    ]
+
+    for call in calls:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            asked = [group.create_task(call()) for _ in range(8)]
+        assert sorted(each.result().status_code for each in asked) == [200] * 7 + [201]
 
 
 async def test_put_makes_an_application_under_the_uid_in_the_path(api: Running) -> None:
