@@ -29,8 +29,8 @@ def assert_kept(outcome: Outcome, plan: Plan) -> None:
 def _assert_each_manner_was_met(outcome: Outcome) -> None:
     seen = seen_words(outcome.books.legs)
     unseen = {tenant: words for tenant, each in EXPECTED.items() if (words := each.words - seen[tenant])}
-    # A worker that is killed in the middle of the only ones hides a manner.
-    assert len(unseen) <= 1, unseen
+    # A worker that is killed, or a database that stops, in the middle of the only ones hides a manner.
+    assert len(unseen) <= 3, unseen
 
 
 def _assert_every_post_is_signed(outcome: Outcome) -> None:
