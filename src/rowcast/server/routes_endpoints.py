@@ -95,7 +95,7 @@ def _looking(table: EndpointTable, find_key: KeyFinder) -> list[HTTPRouteHandler
 
 def _changing(table: EndpointTable, find_key: KeyFinder) -> list[HTTPRouteHandler]:
     may_write = [needs("endpoints:write", find_key)]
-    with_secret = Described(gives=shown_type(Endpoint, secret=str), refuses=(409, 422))
+    with_secret = Described(gives=shown_type(Endpoint, secret=str), refuses=(409, 422, 429))
 
     @post("/", guards=may_write, status_code=201, described=with_secret)
     async def create_endpoint(request: Request[Any, Any, Any], data: EndpointRequest) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def incoming_routes(desk: IncomingDesk) -> Router:
 
     @post(
         "/{source_id:str}", status_code=200, request_max_body_size=BODY_LIMIT_BYTES,
-        described=Described(Any, refuses=(401,), given_as=_GIVEN_AS),
+        described=Described(Any, refuses=(401, 429), given_as=_GIVEN_AS),
     )  # fmt: skip
     async def take_webhook(request: Request[Any, Any, Any], source_id: str) -> Response[bytes]:
         """Take what a sender tells, once its signature has been verified."""

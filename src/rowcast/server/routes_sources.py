@@ -46,6 +46,7 @@ class RotationRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknow
 
 _SHOWN = shown_type(Source, path=str)
 _MADE = shown_type(Source, path=str, secrets=tuple[str, ...])
+_ROTATED = Described(gives=dict[str, str], refuses=(429,))
 
 
 def source_routes(*, table: SourceTable, find_key: KeyFinder) -> Router:
@@ -94,7 +95,7 @@ def _writing_routes(table: SourceTable, may_write: list[Guard]) -> list[Controll
         """Remove a source."""
         await table.delete(named_tenant(request.state["key"], tenant_id), source_id)
 
-    @post("/{source_id:str}/rotate", guards=may_write, status_code=200, described=Described(gives=dict[str, str]))
+    @post("/{source_id:str}/rotate", guards=may_write, status_code=200, described=_ROTATED)
     async def rotate_secret(request: Request[Any, Any, Any], source_id: str, data: RotationRequest) -> dict[str, Any]:
         """Make a secret the first; it is in the answer."""
         tenant = named_tenant(request.state["key"], data.tenant_id)

@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+import pytest
+
 from rowcast.server.webhook_api_errors import is_webhook_api
 from tests.integration.server.running import Running
 
@@ -31,6 +33,24 @@ async def test_every_reference_leads_somewhere(api: Running) -> None:
         for step in reference.removeprefix("#/").split("/"):
             found = found[step]
         assert found
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("post", "/api/v1/sources/{source_id}/rotate", "429"),
+        ("post", "/api/v1/endpoints", "429"),
+        ("post", "/in/{source_id}", "429"),
+        ("post", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover", "429"),
+        ("post", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate", "400"),
+    ],
+)
+async def test_a_limit_that_takes_many_requests_to_reach_is_told(
+    api: Running, method: str, path: str, status: str
+) -> None:
+    document = (await api.client.get("/api/openapi.json")).json()
+
+    assert status in document["paths"][path][method]["responses"]
 
 
 def _is_described(answer: dict[str, Any]) -> bool:
