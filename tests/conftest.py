@@ -1,5 +1,6 @@
 """Fixtures for everybody: a fresh migrated database per test, and a clock that stands still."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -34,6 +35,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for number, file in enumerate(long):
         others.insert(number * (gap + 1), file)
     items[:] = [item for file in others for item in files[file]]
+
+
+def pytest_collection_finish() -> None:
+    """Keep thousands of tests out of the collector's rounds."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -184,8 +184,12 @@ def _signalled(stop: Callable[[], None]) -> Iterator[None]:
 def _frozen() -> Iterator[None]:
     """Keep what was made at the start out of the collector's rounds: it stays as long as the server.
 
-    Nearly everything else is freed without a collector, and soon: seldom rounds find less that is still in use.
+    Nearly everything else is freed without a collector, and soon: seldom rounds find less that is still in use. A
+    process that has frozen what it holds sees to its collector itself.
     """
+    if gc.get_freeze_count():
+        yield
+        return
     before = gc.get_threshold()
     gc.collect()
     gc.freeze()

@@ -19,8 +19,7 @@ HOSTED = [
     ("POST", "/api/v1/app/x/autoconfig"), ("DELETE", "/api/v1/app/x/autoconfig/y"), ("GET", "/api/v1/app/x/destination"),
     ("GET", "/api/v1/app/x/destination/y/transformation"), ("GET", "/api/v1/app/x/integration"),
     ("POST", "/api/v1/app/x/integration/y/key/rotate"), ("GET", "/ingest/api/v1/source"),
-    ("PATCH", "/ingest/api/v1/source/x/endpoint/y/transformation"), ("POST", "/api/v1/app/x/msg/precheck/active"),
-    ("POST", "/api/v1/app/x/msg/bulk-expunge"), ("POST", "/api/v1/app/x/msg/expunge-all-contents"),
+    ("PATCH", "/ingest/api/v1/source/x/endpoint/y/transformation"),
 ]  # fmt: skip
 
 
