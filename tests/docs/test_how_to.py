@@ -57,6 +57,23 @@ def problem(words: list[str]) -> str | None:
     return None
 
 
+def whole_commands_on(page: Path) -> list[list[str]]:
+    """Give the words of each line of a page's blocks that begins with `rowcast` and asks no other program for a word."""
+    text = "\n".join(block.text.replace("\\\n", " ") for block in blocks_of(page) if block.language == "sh")
+    lines = [line for line in re.findall(r"^rowcast (.+)$", text, re.MULTILINE) if "$(" not in line]
+    return [shlex.split(re.split(r" (?:#|\||>|>>|&&) ?", line)[0]) for line in lines]
+
+
+def misfit(words: list[str]) -> str | None:
+    """Give what a whole command has too much, or does not say."""
+    command: Any = typer.main.get_command(application)
+    while words and words[0] in getattr(command, "commands", {}):
+        command, words = command.commands[words[0]], words[1:]
+    given, rest, _ = command.make_parser(command.context_class(command)).parse_args(list(words))
+    absent = [each.name for each in command.params if each.required and given.get(each.name) is None]
+    return f"too much: {rest}, not said: {absent}" if rest or absent else None
+
+
 def flags_of(command: Any) -> set[str]:
     """Give the flags that a command takes."""
     return {flag for each in command.params for flag in (*each.opts, *each.secondary_opts)}
@@ -65,6 +82,17 @@ def flags_of(command: Any) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_on_a_page_exists_with_its_flags(page: Path) -> None:
     assert [(words, wrong) for words in commands_on(page) if (wrong := problem(words))] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_in_a_block_says_what_its_verb_must_be_told_and_nothing_else(page: Path) -> None:
+    assert [(words, wrong) for words in whole_commands_on(page) if (wrong := misfit(words))] == []
+
+
+def test_what_a_command_lacks_or_has_too_much_would_be_noticed() -> None:
+    assert misfit(["keys", "create", "me", "--scope", "events:read"]) == "too much: ['me'], not said: ['name']"
+    assert misfit(["endpoints", "list"]) == "too much: [], not said: ['tenant']"
+    assert misfit(["endpoints", "list", "--tenant", "acme"]) is None
 
 
 def test_an_unknown_verb_or_flag_would_be_noticed() -> None:
