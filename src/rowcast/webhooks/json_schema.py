@@ -15,6 +15,7 @@ DEPTH_LIMIT = 64
 _REFERENCES = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
 _PLACE = ("body", "schemas")
 _DEFAULT = jsonschema_rs.Draft7Validator
+_Required = jsonschema_rs.ValidationErrorKind.Required
 
 Schemas = Mapping[str, Any]
 """A JSON Schema by version, as the webhook API has them: `{"1": {...}}`."""
@@ -68,8 +69,10 @@ def check_value(validator: jsonschema_rs.Validator, value: Any, *, name: str) ->
     if error is not None:
         place = "/".join(str(step) for step in error.instance_path)
         rule = str(error.schema_path[-1]) if error.schema_path else "false"
+        which = f" of {error.kind.property!r}" if isinstance(error.kind, _Required) else ""
         raise InvalidInputError(
-            f"The payload does not fit the schema of {name}: at '/{place}' it breaks '{rule}'.", code="input.payload"
+            f"The payload does not fit the schema of {name}: at '/{place}' it breaks '{rule}'{which}.",
+            code="input.payload",
         )
 
 

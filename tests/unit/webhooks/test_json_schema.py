@@ -76,6 +76,11 @@ def test_a_payload_that_does_not_fit_is_refused_by_its_place_and_not_by_its_valu
         check_value(schema_validator(False), {}, name="x")
 
 
+def test_a_field_that_is_missing_is_named() -> None:
+    with pytest.raises(InvalidInputError, match=r"at '/' it breaks 'required' of 'total'\."):
+        check_value(schema_validator(TOTAL), {"tax": 1}, name="orders.made")
+
+
 def test_a_pattern_takes_time_that_grows_with_the_text_only() -> None:
     validator = schema_validator({"type": "string", "pattern": "^(a+)+$"})
     begun = time.process_time()
