@@ -192,7 +192,7 @@ def test_a_setting_that_is_none_is_refused_by_every_command(command: Command, mo
 
     for verb in (["config", "show"], ["events"], ["emit", "a.b", "{}", "--tenant", "acme"], ["watch", "--check"]):
         done = command(*verb)
-        assert (done.code, "server.prot" in done.err) == (3, True), verb
+        assert (done.code, "ROWCAST_SERVER__PROT" in done.err) == (3, True), verb
 
 
 def test_psql_is_called_without_the_password_among_its_words(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

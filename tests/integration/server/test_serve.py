@@ -5,7 +5,7 @@ import dataclasses
 import gc
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -177,9 +177,32 @@ async def test_a_duty_that_fails_begins_again(dsn: str, monkeypatch: pytest.Monk
     assert told.count("server.duty_failed") == 2
 
 
-async def test_the_collector_is_as_it_was_after_a_server(dsn: str) -> None:
+@pytest.fixture
+def thawed() -> Iterator[None]:
+    """Nothing is frozen, as in a process that begins."""
+    gc.unfreeze()
+    yield
+    gc.collect()
+    gc.freeze()
+
+
+async def test_the_collector_is_as_it_was_after_a_server(thawed: None, dsn: str) -> None:
+    before = gc.get_threshold()
     async with running(dsn, roles=("delivery",)):
-        frozen = gc.get_freeze_count()
+        frozen, during = gc.get_freeze_count(), gc.get_threshold()
 
     assert frozen > 10_000
-    assert gc.get_freeze_count() == 0
+    assert during[0] > before[0]
+    assert (gc.get_freeze_count(), gc.get_threshold()) == (0, before)
+
+
+async def test_the_collector_of_who_has_frozen_already_is_left_alone(thawed: None, dsn: str) -> None:
+    gc.freeze()
+    before, threshold = gc.get_freeze_count(), gc.get_threshold()
+
+    async with running(dsn, roles=("delivery",)):
+        during = gc.get_freeze_count()
+        assert gc.get_threshold() == threshold
+
+    assert 0 < during <= before
+    assert 0 < gc.get_freeze_count() <= before

@@ -79,7 +79,7 @@ def test_a_rule_of_ones_own_says_where_an_event_is_told() -> None:
         ("tenant:acme", "%"),
         ("tenant:acme:order_lines", "order\\_lines.%"),
         ("orders:acme", ""),
-        ("tenant:acme:BAD", ""),
+        ("tenant:acme:-bad", ""),
     ],
 )
 def test_a_query_is_told_which_events_may_belong_to_a_topic(topic: str, types: str) -> None:

@@ -26,7 +26,7 @@ SERVICE = claims(tenant_id=None, role="service_role")
         (claims(), "tenant:globex:orders", Access()),
         (claims(), "tenant:", Access()),
         (claims(), "tenant:acme:", Access()),
-        (claims(), "tenant:acme:Orders", Access()),
+        (claims(), "tenant:acme:-orders", Access()),
         (claims(), "tenant:acme:orders:x", Access()),
         (claims(), "tenant:\u0430cme", Access()),
         (claims(), "Tenant:acme", None),

@@ -41,7 +41,7 @@ def test_rule_takes_several_event_types() -> None:
         ({"target": "{payload}"}, "input.rule"),
         ({"key": "{"}, "input.rule"),
         ({"event_types": ()}, "input.rule"),
-        ({"event_types": ("orders",)}, "input.event_pattern"),
+        ({"event_types": ("orders.",)}, "input.event_pattern"),
         ({"delay_s": -1.0}, "input.rule"),
         ({"delay_s": float("nan")}, "input.rule"),
         ({"delay_s": 1e12}, "input.rule"),
