@@ -169,7 +169,9 @@ class EgressClient:
         """Stop believing in the wire."""
         self._wire.drop(number)
         self._wake_soon()
-        self._settle([(number, _failed("timeout", "the exchange did not end in time"))])
+        # It is we who stand still: nothing says that nobody is there.
+        failure = EgressFailure("timeout", "the exchange did not end in time", is_connected=True)
+        self._settle([(number, failure)])
 
     def _wake_soon(self) -> None:
         """Wake the wire once for all that is ordered in this turn of the loop: each wake hands the interpreter over."""

@@ -40,13 +40,17 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class EgressFailure(msgspec.Struct, frozen=True):
-    """No whole answer. `status` and `headers` are known where the answer had begun."""
+    """No whole answer. `status` and `headers` are known where the answer had begun.
+
+    `is_connected` says that somebody took the connection, now or, where it was kept open, for a request before.
+    """
 
     kind: FailureKind
     text: str = ""
     status: int | None = None
     headers: dict[str, str] = {}
     timings: Timings = Timings()
+    is_connected: bool = False
 
 
 Answer = Reply | EgressFailure

@@ -94,7 +94,10 @@ class Transfer:
         if error == 0 and status is not None:
             return Reply(status, headers, b"".join(self._body), self._timings())
         kind = "blocked" if self.was_blocked else self._kind(error)
-        return EgressFailure(kind, text or f"libcurl error {error}", status, headers, self._timings())
+        timings = self._timings()
+        # On a connection that was kept nothing is connected to: only what was sent says that it was there.
+        is_connected = timings.connect_ms > 0 or self.curl.getinfo(pycurl.REQUEST_SIZE) > 0
+        return EgressFailure(kind, text or f"libcurl error {error}", status, headers, timings, is_connected)
 
     def close_copies(self) -> None:
         """Close our copies of the sockets: pycurl duplicates what the hook gives it and leaves the original to us."""

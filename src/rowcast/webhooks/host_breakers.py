@@ -39,7 +39,7 @@ class HostBreakers:
 
     def learn(self, host: str, answer: Answer) -> None:
         """Let the breaker hear what an attempt came to."""
-        if not isinstance(answer, EgressFailure) or answer.timings.connect_ms > 0:
+        if not isinstance(answer, EgressFailure) or answer.is_connected:
             self._breakers.pop(host, None)
         elif is_unreached(answer):
             before = self._breakers.get(host, CLOSED)
@@ -65,4 +65,4 @@ class HostBreakers:
 
 def is_unreached(failure: EgressFailure) -> bool:
     """Tell whether a failure says that nobody is there at all: no address, no connection."""
-    return failure.kind in ("dns", "refused") or (failure.kind == "timeout" and failure.timings.connect_ms == 0)
+    return failure.kind in ("dns", "refused") or (failure.kind == "timeout" and not failure.is_connected)

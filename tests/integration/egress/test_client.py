@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import socket
 import threading
 from typing import Any
 
@@ -106,6 +107,28 @@ async def test_kept_connection_that_is_reset_on_the_next_request_is_tried_afresh
 
     async with receiving(respond) as port, open_to(("127.0.0.1", port)) as client:
         assert [(await post(client, port)).status for _ in range(3)] == [200] * 3
+
+
+async def test_a_failure_says_whether_somebody_took_the_connection(open_to: Any) -> None:
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(answer())
+        await reader.read()
+
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf, socket.socket() as first, socket.socket() as second:
+        for waiting in (first, second):  # nobody accepts, so the next connection is not taken
+            waiting.setblocking(False)
+            waiting.connect_ex(deaf.getsockname())
+        full = deaf.getsockname()[1]
+        async with receiving(answer_once) as port, open_to(("127.0.0.1", port), ("127.0.0.1", full)) as client:
+            assert (await post(client, port)).status == 200
+            kept = await post(client, port, timeout_s=0.3)
+            fresh = await post(client, port, "/", timeout_s=5.0)
+            untaken = await post(client, full, timeout_s=0.3)
+
+    assert (kept.kind, kept.is_connected, kept.timings.connect_ms) == ("timeout", True, 0.0)
+    assert fresh.status == 200
+    assert (untaken.kind, untaken.is_connected) == ("timeout", False)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -1,12 +1,12 @@
 import pytest
 
 from rowcast.delivery.breaker import BreakerPolicy
-from rowcast.egress.reply import Answer, EgressFailure, Reply, Timings
+from rowcast.egress.reply import Answer, EgressFailure, Reply
 from rowcast.testing.fake_clock import FakeClock
 from rowcast.webhooks.host_breakers import HostBreakers, is_unreached
 
 REFUSED = EgressFailure("refused")
-HUNG = EgressFailure("timeout", timings=Timings(connect_ms=5.0))
+HUNG = EgressFailure("timeout", is_connected=True)
 
 
 def breakers(clock: FakeClock) -> HostBreakers:
@@ -21,7 +21,7 @@ def breakers(clock: FakeClock) -> HostBreakers:
         (EgressFailure("timeout"), True),
         (HUNG, False),
         (EgressFailure("tls"), False),
-        (EgressFailure("reset", timings=Timings(connect_ms=5.0)), False),
+        (EgressFailure("reset", is_connected=True), False),
         (EgressFailure("blocked"), False),
     ],
 )
