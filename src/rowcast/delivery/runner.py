@@ -30,12 +30,16 @@ _END_S = 2.0
 
 
 class RunnerSettings(msgspec.Struct, frozen=True):
-    """Bounds of a runner: rows a claim, the longest rest between polls, and results that may wait for the store."""
+    """Bounds of a runner: rows a claim, the longest rest between polls, and results that may wait for the store.
+
+    `hold_s` is how soon what is over its key's concurrency looks again by itself. Normally it is called forward when a
+    place becomes free; looking often would make ten thousand that wait for one endpoint a burden for all others.
+    """
 
     batch: int = 500
     poll_s: float = 1.0
     results_limit: int = 5_000
-    hold_s: float = 5.0
+    hold_s: float = 20.0
 
 
 class Runner:
