@@ -203,7 +203,8 @@ async def test_an_event_that_two_looks_would_both_miss_is_found_by_the_lock(
             inserting = group.create_task(emit(paused, tenant="paused"))
             async with asyncio.timeout(10):
                 while not await driver.fetchval(
-                    "select exists (select 1 from pg_locks where locktype = 'advisory' and classid = 1 and not granted)"
+                    "select exists (select 1 from pg_locks where locktype = 'advisory' and classid = 1 and not granted"
+                    " and database = (select oid from pg_database where datname = current_database()))"
                 ):
                     await asyncio.sleep(0.02)
             await emit_some(dsn, 20, keys=20)

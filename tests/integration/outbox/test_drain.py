@@ -94,4 +94,9 @@ async def test_a_drain_tries_failed_events_again_that_are_due(database: Database
 
 async def held(dsn: str) -> bool:
     async with session(dsn) as driver:
-        return bool(await driver.fetchval("select count(*) = 65 from pg_locks where locktype = 'advisory'"))
+        return bool(
+            await driver.fetchval(
+                "select count(*) = 65 from pg_locks where locktype = 'advisory'"
+                " and database = (select oid from pg_database where datname = current_database())"
+            )
+        )

@@ -21,7 +21,8 @@ from tests.integration.server.conftest import Command
 from tests.integration.server.processes import environment
 from tests.integration.server.test_cli_look import instance
 
-CUT = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'rowcast command'"
+CUT = """select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and application_name = 'rowcast command'"""
 
 
 @asynccontextmanager

@@ -11,7 +11,9 @@ from rowcast.store.sql import parse_query
 
 NOTIFY = parse_query("notify", "select pg_notify('a channel', :text)")
 CUT = parse_query(
-    "cut", "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'rowcast listen a channel'"
+    "cut",
+    "select pg_terminate_backend(pid) from pg_stat_activity"
+    " where datname = current_database() and application_name = 'rowcast listen a channel'",
 )
 
 
