@@ -11,7 +11,6 @@ ELSEWHERE = {
     "__main__.py": "tests/acceptance/conftest.py",
     "bus/bus.py": "tests/contract/test_bus.py",
     "bus/memory.py": "tests/contract/test_bus.py",
-    "testing/cluster.py": "tests/conftest.py",
 }
 
 

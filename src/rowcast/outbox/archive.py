@@ -93,10 +93,11 @@ class Archive:
     async def _make_ahead(self, connection: Connection, ahead: int) -> None:
         """Without its partition a day's events go into the default one, and are moved when it is made.
 
-        One table a transaction: whoever reads both must never wait for the one while we wait for the other.
+        One table a transaction: whoever reads both must never wait for the one while we wait for the other. Once more
+        for what a session that did not learn of the partition put into the default one.
         """
         try:
-            for parent in _PARENTS:
+            for parent in (*_PARENTS, *_PARENTS):
                 await connection.fetch(self._queries["make_partition_ahead"], ahead=ahead, parent=parent)
         except StoreError as error:
             tell("archive.partition_failed", ahead_days=ahead, error=error.code)

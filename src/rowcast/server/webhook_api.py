@@ -127,10 +127,23 @@ class WebhookApi:
         Raises:
             ConflictError: `input.conflict`, when it is something else that is in the way.
         """
+        was_overtaken = False
+
+        async def noted(connection: Connection) -> Answer:
+            nonlocal was_overtaken
+            try:
+                return await act(connection)
+            except ConflictError:
+                was_overtaken = True
+                raise
+
         try:
-            return await self.write(request, act)
+            return await self.write(request, noted)
         except ConflictError:
-            return await self.write(request, act)
+            # A conflict of the idempotency key is none that looking again would end.
+            if not was_overtaken:
+                raise
+        return await self.write(request, act)
 
     async def write_empty(self, request: Asked, act: Callable[[Connection], Awaitable[None]]) -> EmptyReply:
         """Run what a request does and answer 204; otherwise like `write`. Such a route says `status_code=204`."""

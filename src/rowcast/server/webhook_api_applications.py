@@ -157,7 +157,7 @@ def _adding(api: WebhookApi) -> list[HTTPRouteHandler]:
                     return Answer(200, application_out(found))
             return Answer(201, application_out(await api.applications.create(connection, draft)))
 
-        return await api.find_or_write(request, act)
+        return await (api.find_or_write(request, act) if get_if_exists else api.write(request, act))
 
     @put(
         "/{app_id:str}",

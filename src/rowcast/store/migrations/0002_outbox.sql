@@ -236,7 +236,10 @@ revoke execute on function rowcast.emit from public;
 grant execute on function rowcast.emit_json, rowcast.emit, rowcast.uuid7, rowcast.current_tenant to rowcast_app;
 
 -- Makes the partitions of one day. Rows that the default partition took in meanwhile are moved into them.
--- Callable by several at once. Where a long query is in the way it gives up after five seconds: call it again later.
+-- Callable by several at once, and again: a session of PostgreSQL that reads the list of partitions in the very moment when one
+-- is attached may keep a list without it, and then adds to the default partition what nobody looks for there. Where the
+-- partition exists already, every session is made to read the list again, and what went astray is moved.
+-- Where a long query is in the way it gives up after five seconds: call it again later.
 create function rowcast.make_partition(day date, parents text[] default array['event', 'event_state']) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -247,26 +250,40 @@ declare
     next_id uuid := rowcast.uuid7_floor((day + 1)::timestamp at time zone 'utc');
     suffix text := to_char(day, 'YYYYMMDD');
     parent text;
+    place text;
     key text;
     columns text;
+    is_new boolean;
+    has_strays boolean;
 begin
     perform pg_advisory_xact_lock(hashtextextended('rowcast.make_partition', 0));
     foreach parent in array parents loop
-        continue when to_regclass(format('rowcast.%I', parent || '_' || suffix)) is not null;
+        place := parent || '_' || suffix;
         key := case parent when 'event' then 'id' else 'event_id' end;
-        execute format('create table rowcast.%I (like rowcast.%I including defaults including constraints including generated)',
-                       parent || '_' || suffix, parent);
+        is_new := to_regclass(format('rowcast.%I', place)) is null;
+        if is_new then
+            execute format('create table rowcast.%I (like rowcast.%I including defaults including constraints including generated)',
+                           place, parent);
+        else
+            -- Changes nothing but tells all sessions that the table has changed; blocks neither readers nor writers.
+            execute format('alter table only rowcast.%I alter column %I set statistics -1', parent, key);
+            execute format('select exists (select 1 from rowcast.%1$I where %2$I >= %3$L and %2$I < %4$L)',
+                           parent || '_default', key, first_id, next_id) into has_strays;
+            continue when not has_strays;
+        end if;
         -- Attaching needs this lock anyway; taken before the move, no row can slip in between.
         execute format('lock table rowcast.%I in access exclusive mode', parent || '_default');
         execute format('alter table rowcast.%I disable trigger user', parent || '_default');
         select string_agg(quote_ident(attname), ', ' order by attnum) into columns from pg_attribute
         where attrelid = format('rowcast.%I', parent)::regclass and attnum > 0 and not attisdropped and attgenerated = '';
         execute format('with moved as (delete from rowcast.%1$I where %2$I >= %3$L and %2$I < %4$L returning %5$s)
-                        insert into rowcast.%6$I (%5$s) select %5$s from moved',
-                       parent || '_default', key, first_id, next_id, columns, parent || '_' || suffix);
+                        insert into rowcast.%6$I (%5$s) select %5$s from moved on conflict do nothing',
+                       parent || '_default', key, first_id, next_id, columns, place);
         execute format('alter table rowcast.%I enable trigger user', parent || '_default');
-        execute format('alter table rowcast.%I attach partition rowcast.%I for values from (%L) to (%L)',
-                       parent, parent || '_' || suffix, first_id, next_id);
+        if is_new then
+            execute format('alter table rowcast.%I attach partition rowcast.%I for values from (%L) to (%L)',
+                           parent, place, first_id, next_id);
+        end if;
     end loop;
 end
 $$;
