@@ -25,6 +25,9 @@ Key = tuple[str, str]
 Limiter = Callable[[Sequence[Delivery]], Awaitable[Sequence[Limits]]]
 """Gives the limits of the keys of some deliveries, one for each."""
 
+Preparer = Callable[[Sequence[Delivery]], Awaitable[None]]
+"""Reads ahead what a sink will ask for in the attempts of some deliveries."""
+
 _BREAKERS_LIMIT = 20_000
 """Keys in trouble that one process remembers; past that the one longest in trouble is forgotten and learnt again."""
 _TURNS_REST_S = 0.01
@@ -37,6 +40,7 @@ class SinkOptions(msgspec.Struct, frozen=True):
 
     `concurrency` bounds the attempts of this process, `tenant_share` the part of them that one tenant may hold.
     `limits` gives the limits of deliveries' keys, which hold over all workers. Without `breaker` no key is held back.
+    `prepare` runs while it is asked which of the deliveries claimed may run.
     """
 
     concurrency: int = 256
@@ -45,6 +49,7 @@ class SinkOptions(msgspec.Struct, frozen=True):
     tenant_share: float = 0.75
     limits: Limiter | None = None
     breaker: BreakerPolicy | None = None
+    prepare: Preparer | None = None
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from rowcast.core.outcome import Delivered, Outcome, Postponed, Rejected, Retry
 from rowcast.core.sink import Sink
 from rowcast.core.telemetry import tell
 from rowcast.delivery.attempt import Result, decide
-from rowcast.delivery.lane import OWN_FAULT, Flight, Lane, SinkOptions, key_of
+from rowcast.delivery.lane import OWN_FAULT, Flight, Lane, Preparer, SinkOptions, key_of
 from rowcast.delivery.ledger import Hold, Ledger, Settlement
 from rowcast.delivery.settler import Settler
 
@@ -148,6 +148,9 @@ class Runner:
             share=share,
         )
         rest_s = lane.claimed(claim, share, lane.claimed_s)
+        if claim.deliveries and lane.options.prepare is not None:
+            # Before its attempts in the loop's queue, so that they find what it has begun.
+            attempts.create_task(_prepare(lane.name, lane.options.prepare, claim.deliveries), name="prepare")
         await self._depart(lane, await self._permitted(lane, claim.deliveries, lane.claimed_s), attempts)
         return rest_s
 
@@ -327,6 +330,13 @@ class Runner:
                 await self._ledger.release(deliveries)
         except (StoreError, TimeoutError):
             tell("delivery.release_failed", count=len(deliveries))
+
+
+async def _prepare(sink: str, prepare: Preparer, deliveries: Sequence[Delivery]) -> None:
+    try:
+        await prepare(deliveries)
+    except Exception as error:  # noqa: BLE001 - task boundary: each attempt asks for itself then
+        tell("delivery.prepare_failed", sink=sink, reason=getattr(error, "code", type(error).__name__))
 
 
 def _checked(outcome: object) -> Outcome:

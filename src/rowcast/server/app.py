@@ -73,6 +73,7 @@ from rowcast.webhooks.message_table import drop_lost_messages
 from rowcast.webhooks.recovery import Recovery
 from rowcast.webhooks.sealing import KeyRing
 from rowcast.webhooks.secrets_table import SecretTable
+from rowcast.webhooks.sink import WebhookSink
 from rowcast.webhooks.sweep import Step, Sweep
 from rowcast.webhooks.table import EndpointTable
 
@@ -343,4 +344,5 @@ def sink_options(settings: Settings, sink: Sink, endpoint_limiter: Limiter) -> S
         lease_s=delivery.lease_s,
         limits=alike(TRANSPORT_LIMITS) if isinstance(sink, TransportSink) else endpoint_limiter,
         breaker=BreakerPolicy(),
+        prepare=sink.read_ahead if isinstance(sink, WebhookSink) else None,
     )

@@ -77,7 +77,7 @@ def webhook_sink(ground: Ground, *, table: EndpointTable, client: EgressClient, 
     messages = MessageReader(database=ground.database, clock=ground.clock)
     return WebhookSink(
         fan_out=FanOut(table=table, messages=messages, clock=ground.clock),
-        reader=EndpointReader(table=table),
+        reader=EndpointReader(table=table, clock=ground.clock),
         poster=Poster(client=client, clock=ground.clock, ring=ground.ring, policy=ground.policy, messages=messages),
         aftermath=aftermath,
         hosts=HostBreakers(clock=ground.clock, noise=ground.noise),

@@ -1,7 +1,7 @@
 """The database as the rooms see it: named queries over a bounded pool of asyncpg connections."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol, Self
 
@@ -98,7 +98,31 @@ class Connection:
             await transaction.commit()
 
 
-class _PooledConnection(asyncpg.Connection):  # type: ignore[misc]
+_ARRAY_TYPES = frozenset({199, 1000, 1001, 1005, 1007, 1009, 1016, 1022, 1182, 1185, 1231, 2951, 3807})
+"""Arrays of json, bool, bytea, int2, int4, text, int8, float8, date, timestamptz, numeric, uuid and jsonb: the
+same in every database. Source: pg_type.dat."""
+_array_types: list[Any] = []
+"""What the driver once asked about them, for all connections of this process."""
+
+
+class _Driver(asyncpg.Connection):  # type: ignore[misc]
+    """A driver's connection that does not ask on each connection anew what an array of integers is.
+
+    The question takes the server many times what a claim does, and comes several times for each connection, whenever it
+    first meets a statement: something urgent then waits. A driver without this method of its own asks as ever.
+    """
+
+    __slots__ = ()
+
+    async def _introspect_types(self, typeoids: Collection[int], *rest: Any) -> Any:
+        if not _ARRAY_TYPES.issuperset(typeoids):
+            return await super()._introspect_types(typeoids, *rest)
+        if not _array_types:
+            _array_types.append(await super()._introspect_types(sorted(_ARRAY_TYPES), *rest))
+        return _array_types[0]
+
+
+class _PooledConnection(_Driver):
     """A driver's connection that comes back to the pool without a question to the server.
 
     The driver would send `reset all` and more each time: as many round trips again as there are queries. Nothing of
@@ -205,6 +229,7 @@ async def connect(dsn: str, *, settings: dict[str, str] | None = None, timeout_s
             dsn,
             timeout=timeout_s,
             command_timeout=timeout_s,
+            connection_class=_Driver,
             server_settings={"application_name": "rowcast", **(settings or {})},
         )
     return Connection(driver, timeout_s=timeout_s)

@@ -669,6 +669,8 @@ create function rowcast.call_forward(
 ) returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
+-- Asked after every batch: planning it takes longer than to find that nothing is held.
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -1661,6 +1663,31 @@ create table rowcast.message (
 
 create unique index message_uid on rowcast.message (tenant_id, uid) where uid is not null;
 create index message_expires on rowcast.message (expires_at) where expires_at is not null and expunged_at is null;
+
+-- What was said of some events whom they are for and when, and which of these events are not seen yet. Both are asked one by one, so
+-- that no plan ever reads all events or all messages. One plan for good: to plan it for each batch, over all partitions, takes
+-- longer than the answer.
+create function rowcast.message_terms(event_ids uuid[])
+returns table (id uuid, channels text[], deliver_at timestamptz, is_seen boolean)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select asked.id, m.channels, m.deliver_at,
+           m.event_id is not null or coalesce((select true from rowcast.event e where e.id = asked.id), false)
+    from unnest(event_ids) as asked (id)
+    left join lateral (
+        select event_id, channels, deliver_at from rowcast.message where event_id = asked.id limit 1
+    ) m on true
+    where m.channels is not null or m.deliver_at is not null
+       or m.event_id is null and (select true from rowcast.event e where e.id = asked.id) is null;
+end
+$$;
+
+revoke execute on function rowcast.message_terms from public;
 
 create unique index endpoint_uid on rowcast.endpoint (tenant_id, uid) where uid is not null;
 

@@ -662,16 +662,8 @@ select :tenant_id, :event_id, 'webhooks', :target, 'resend', '', :key, 2, 0, nul
 returning id;
 
 -- name: message_terms
--- What was said of some events whom they are for and when, and which of these events are not seen yet. Both are asked one by one, so
--- that no plan ever reads all events or all messages.
-select asked.id, m.channels, m.deliver_at,
-       m.event_id is not null or coalesce((select true from rowcast.event e where e.id = asked.id), false) as is_seen
-from unnest(:event_ids::uuid[]) as asked (id)
-left join lateral (
-    select event_id, channels, deliver_at from rowcast.message where event_id = asked.id limit 1
-) m on true
-where m.channels is not null or m.deliver_at is not null
-   or m.event_id is null and (select true from rowcast.event e where e.id = asked.id) is null;
+-- What was said of some events whom they are for and when, and which of these events are not seen yet.
+select id, channels, deliver_at, is_seen from rowcast.message_terms(:event_ids);
 
 -- name: raw_message
 -- What is posted in the place of an empty payload, and whether that is what was left of a message.

@@ -1,10 +1,18 @@
 """Reading endpoints for attempts: always fresh, yet one query for all who ask at the same time."""
 
 import asyncio
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from rowcast.core.clock import Clock
+from rowcast.core.delivery import Delivery
 from rowcast.webhooks.endpoint import SigningEndpoint
 from rowcast.webhooks.table import EndpointKey, EndpointTable
+
+_AHEAD_CLAIMS = 4
+_AHEAD_S = 1.0
+"""So long an attempt may take to begin and still use what was read when its delivery was claimed."""
 
 
 @dataclass(slots=True)
@@ -14,19 +22,23 @@ class _Batch:
     keys: set[EndpointKey] = field(default_factory=set)
     is_over: asyncio.Event = field(default_factory=asyncio.Event)
     found: dict[EndpointKey, SigningEndpoint] | None = None
+    asked_s: float = 0.0
 
 
 class EndpointReader:
     """Joins reads instead of caching them: an endpoint that was disabled or deleted stops with the next attempt.
 
-    The first of a batch asks for everybody who comes until its turn; each read begins after it was asked for.
+    The first of a batch asks for everybody who comes until its turn; each read begins after it was asked for, or after
+    the delivery that it is for was claimed (`ahead`).
     """
 
-    __slots__ = ("_batch", "_lock", "_table")
+    __slots__ = ("_ahead", "_batch", "_clock", "_lock", "_table")
 
-    def __init__(self, *, table: EndpointTable) -> None:
+    def __init__(self, *, table: EndpointTable, clock: Clock) -> None:
         """Read from `table`."""
         self._table = table
+        self._clock = clock
+        self._ahead: deque[_Batch] = deque(maxlen=_AHEAD_CLAIMS)
         self._lock = asyncio.Lock()
         self._batch: _Batch | None = None
 
@@ -37,6 +49,9 @@ class EndpointReader:
             StoreUnavailableError: `store.unavailable`.
         """
         key = (tenant_id, endpoint_id)
+        found = await self._found_ahead(key)
+        if found is not None:
+            return found.get(key)
         while True:
             batch, is_first = self._batch, False
             if batch is None:
@@ -47,6 +62,29 @@ class EndpointReader:
             if batch.found is not None:
                 return batch.found.get(key)
             # Whoever asked for this batch was cancelled or failed: somebody of it asks again.
+
+    async def ahead(self, deliveries: Sequence[Delivery]) -> None:
+        """Read for deliveries that were just claimed. Their attempts find it, wait for it, or ask for themselves.
+
+        Raises:
+            StoreUnavailableError: `store.unavailable`.
+        """
+        batch = _Batch({(each.tenant_id, each.target) for each in deliveries}, asked_s=self._clock.monotonic_s())
+        self._ahead.append(batch)
+        try:
+            batch.found = await self._table.for_signing(batch.keys)
+        finally:
+            batch.is_over.set()
+
+    async def _found_ahead(self, key: EndpointKey) -> dict[EndpointKey, SigningEndpoint] | None:
+        """Give what was read for the last claim with this endpoint, unless that is long ago."""
+        fresh_s = self._clock.monotonic_s() - _AHEAD_S
+        for batch in reversed(self._ahead):
+            if key in batch.keys and batch.asked_s >= fresh_s:
+                if not batch.is_over.is_set():
+                    await batch.is_over.wait()
+                return batch.found
+        return None
 
     async def _read_all(self, batch: _Batch) -> None:
         try:

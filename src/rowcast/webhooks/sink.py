@@ -62,6 +62,10 @@ class WebhookSink:
         """
         return await self._fan_out.targets(owed)
 
+    async def read_ahead(self, deliveries: Sequence[Delivery]) -> None:
+        """Read the endpoints of deliveries that were just claimed: what `SinkOptions.prepare` asks."""
+        await self._reader.ahead(deliveries)
+
     async def deliver(self, delivery: Delivery) -> Outcome:
         """Post once. A redirect, any other status than 2xx, and no answer in time are failures."""
         if delivery.event is None:

@@ -92,6 +92,44 @@ async def test_what_is_owed_is_delivered_and_settled_with_its_attempt(bench: Any
     assert Counter(await bench.attempts()) == {(1, "delivered", ""): 1_200}
 
 
+async def test_what_attempts_need_is_read_while_their_limits_are_asked_for(bench: Any) -> None:
+    await bench.owe_many(3)
+    order: list[str] = []
+    is_asked, is_prepared = asyncio.Event(), asyncio.Event()
+
+    async def prepare(deliveries: Sequence[Delivery]) -> None:
+        order.append(f"prepare {len(deliveries)}")
+        await is_asked.wait()
+        is_prepared.set()
+
+    async def limits(deliveries: Sequence[Delivery]) -> Sequence[Limits]:
+        is_asked.set()
+        await is_prepared.wait()
+        order.append("limits")
+        return [Limits()] * len(deliveries)
+
+    async def act(delivery: Delivery) -> Outcome:
+        order.append("attempt")
+        return Delivered()
+
+    async with _running(_runner(bench.ledger, ActingSink(act), prepare=prepare, limits=limits)):
+        await bench.until(lambda: bench.all_are("delivered"))
+
+    assert order == ["prepare 3", "limits", "attempt", "attempt", "attempt"]
+
+
+async def test_what_cannot_be_prepared_is_delivered_all_the_same(bench: Any) -> None:
+    await bench.owe_many(3)
+
+    async def prepare(deliveries: Sequence[Delivery]) -> None:
+        raise StoreUnavailableError("away")
+
+    async with _running(_runner(bench.ledger, ActingSink(), prepare=prepare)):
+        await bench.until(lambda: bench.all_are("delivered"))
+
+    assert len(await bench.attempts()) == 3
+
+
 async def test_a_delivery_that_fails_for_ever_is_tried_as_often_as_the_policy_says_and_is_dead_then(bench: Any) -> None:
     await bench.owe_many(1)
 

@@ -1,6 +1,7 @@
 """The pool: bounded, bounded in time, clean after anything, and back after the server was away."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -96,6 +97,38 @@ async def test_many_cancellations_at_any_moment_leave_the_pool_whole(dsn: str) -
 
         async with database.connection(), database.connection() as second:
             assert (await second.fetch(_COUNT))[0]["count"] == 0
+
+
+async def test_what_an_array_is_is_asked_once_for_all_connections(dsn: str) -> None:
+    arrays = parse_query(
+        "arrays", "select :ids::bigint[] as ids, :names::text[] as names, :times::timestamptz[] as times"
+    )
+    given: dict[str, list[object]] = {"ids": [1, 2], "names": ["a"], "times": [datetime(2026, 5, 6, tzinfo=UTC)]}
+    asked = parse_query(
+        "asked",
+        "select count(*) as asked from pg_prepared_statements where statement ~ '^\\s*WITH RECURSIVE typeinfo_tree'",
+    )
+    first, second = await connect(dsn), await connect(dsn)
+
+    for connection in (first, second):
+        row = await connection.fetch_one(arrays, **given)
+        assert row is not None
+        assert dict(row) == given
+
+    row = await second.fetch_one(asked)
+    assert row is not None
+    assert row["asked"] == 0
+    await first.close()
+    await second.close()
+
+
+async def test_an_array_of_a_type_of_ones_own_is_asked_for_as_ever(database: Database) -> None:
+    await database.execute(parse_query("make", "create type mood as enum ('well', 'ill')"))
+
+    row = await database.fetch_one(parse_query("own", "select :moods::mood[] as moods"), moods=["well", "ill"])
+
+    assert row is not None
+    assert row["moods"] == ["well", "ill"]
 
 
 async def test_the_pool_is_bounded_and_says_so_in_time(dsn: str) -> None:

@@ -68,7 +68,7 @@ def sink_of(
     messages = MessageReader(database=database, clock=clock)
     return WebhookSink(
         fan_out=FanOut(table=table, messages=messages, clock=clock),
-        reader=EndpointReader(table=table),
+        reader=EndpointReader(table=table, clock=clock),
         poster=Poster(client=client, clock=clock, ring=ring, policy=chosen.get("policy", Policy()), messages=messages),
         aftermath=Aftermath(
             clock=clock,

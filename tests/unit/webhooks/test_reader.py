@@ -5,7 +5,10 @@ from collections.abc import Iterable
 
 import pytest
 
+from rowcast.core.clock import Clock, SystemClock
+from rowcast.core.delivery import Delivery
 from rowcast.core.errors import StoreUnavailableError
+from rowcast.testing.fake_clock import FakeClock
 from rowcast.webhooks.endpoint import SigningEndpoint
 from rowcast.webhooks.reader import EndpointReader
 from rowcast.webhooks.table import EndpointKey
@@ -35,8 +38,8 @@ class Table:
         }
 
 
-def reader_of(table: Table) -> EndpointReader:
-    return EndpointReader(table=table)  # type: ignore[arg-type]
+def reader_of(table: Table, clock: Clock | None = None) -> EndpointReader:
+    return EndpointReader(table=table, clock=clock or SystemClock())  # type: ignore[arg-type]
 
 
 async def test_reads_that_come_together_and_those_that_come_meanwhile_become_one_question_each() -> None:
@@ -115,3 +118,75 @@ async def test_failed_read_fails_one_reader_and_the_next_asks_again() -> None:
     with pytest.raises(StoreUnavailableError):
         table.failures = [StoreUnavailableError("away")]
         await reader.read("acme", "ep_1")
+
+
+def _owed(*endpoints: str) -> list[Delivery]:
+    return [
+        Delivery(number, "acme", "webhooks", endpoint, 1, 1, SystemClock().now())
+        for number, endpoint in enumerate(endpoints)
+    ]
+
+
+async def test_attempts_find_what_was_read_when_their_deliveries_were_claimed() -> None:
+    table = Table()
+    reader = reader_of(table)
+
+    await reader.ahead(_owed("ep_1", "ep_2", "ep_gone"))
+    found = [await reader.read("acme", endpoint) for endpoint in ("ep_1", "ep_2", "ep_1", "ep_gone")]
+
+    assert [endpoint and endpoint.id for endpoint in found] == ["ep_1", "ep_2", "ep_1", None]
+    assert len(table.questions) == 1
+
+
+async def test_attempt_that_begins_while_it_is_read_ahead_waits_for_it() -> None:
+    table = Table()
+    table.gate.clear()
+    reader = reader_of(table)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(reader.ahead(_owed("ep_1")), name="ahead")
+        attempt = group.create_task(reader.read("acme", "ep_1"), name="attempt")
+        await table.asked.wait()
+        await asyncio.sleep(0)
+        table.gate.set()
+
+    assert attempt.result() is not None
+    assert table.questions == [[("acme", "ep_1")]]
+
+
+async def test_delivery_claimed_after_a_change_sees_it() -> None:
+    table = Table()
+    reader = reader_of(table)
+    await reader.ahead(_owed("ep_1"))
+    table.is_disabled = True
+
+    await reader.ahead(_owed("ep_1"))
+    endpoint = await reader.read("acme", "ep_1")
+
+    assert endpoint is not None
+    assert endpoint.is_disabled
+
+
+async def test_what_was_read_ahead_is_no_answer_for_whoever_comes_later() -> None:
+    table, clock = Table(), FakeClock()
+    reader = reader_of(table, clock)
+    await reader.ahead(_owed("ep_1"))
+    table.is_disabled = True
+
+    clock.tick(1.1)
+    endpoint = await reader.read("acme", "ep_1")
+
+    assert endpoint is not None
+    assert endpoint.is_disabled
+
+
+async def test_attempt_asks_for_itself_where_reading_ahead_failed() -> None:
+    table = Table()
+    table.failures = [StoreUnavailableError("away")]
+    reader = reader_of(table)
+
+    with pytest.raises(StoreUnavailableError):
+        await reader.ahead(_owed("ep_1"))
+
+    assert await reader.read("acme", "ep_1") is not None
+    assert len(table.questions) == 2
