@@ -5,11 +5,17 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from rowcast.store.sql import parse_queries
+from rowcast.store.sql import load_queries, parse_queries
 
 from .tree import MIGRATIONS, SRC, at, called_name, expect_none, line_of, modules, syntax, without_comments
 
-QUERY_FILES = tuple(sorted(SRC.rglob("queries.sql")))
+QUERY_FILES = tuple(sorted(SRC.rglob("queries*.sql")))
+ROOMS = tuple(sorted({file.parent for file in QUERY_FILES}))
+
+
+def dotted_room(room: Path) -> str:
+    """Give a room's folder as a dotted name."""
+    return "rowcast." + ".".join(room.relative_to(SRC).parts)
 
 
 def is_queries(node: ast.expr) -> bool:
@@ -54,15 +60,15 @@ def test_every_named_query_is_used() -> None:
 
 def test_every_used_query_exists() -> None:
     expect_none(
-        f"{at(path, line)}: there is no query `{name}` in {file.relative_to(SRC)}"
-        for file in QUERY_FILES
-        for name, path, line in used_names(file.parent)
-        if name not in parse_queries(file.read_text("utf-8"))
+        f"{at(path, line)}: there is no query `{name}` in {room.relative_to(SRC)}"
+        for room in ROOMS
+        for name, path, line in used_names(room)
+        if name not in load_queries(dotted_room(room))
     )
 
 
 def test_only_a_room_with_queries_loads_queries() -> None:
-    rooms = {"rowcast." + ".".join(file.parent.relative_to(SRC).parts) for file in QUERY_FILES}
+    rooms = {dotted_room(room) for room in ROOMS}
     expect_none(
         f"{at(path, node.lineno)}: {node.args[0].value} has no queries.sql"
         for path in modules()

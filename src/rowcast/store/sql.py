@@ -1,4 +1,4 @@
-"""Named SQL: each room keeps a `queries.sql`, cut into blocks by `-- name:` lines."""
+"""Named SQL: each room keeps a `queries.sql`, cut into blocks by `-- name:` lines; a large one has several files."""
 
 import re
 from functools import cache
@@ -8,6 +8,7 @@ import msgspec
 
 from rowcast.core.errors import UsageError
 
+_FILE = re.compile(r"queries(?:_[a-z]+)*\.sql")
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 # A string, a quoted name, a comment, a cast: passed over. Then `:word`, a parameter.
 _TOKEN = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|::|:([a-z_][a-z0-9_]*)")
@@ -65,5 +66,9 @@ def parse_queries(text: str) -> dict[str, Query]:
 
 @cache
 def load_queries(package: str) -> dict[str, Query]:
-    """Give the queries of a room, read once: `load_queries("rowcast.delivery")`."""
-    return parse_queries(resources.files(package).joinpath("queries.sql").read_text("utf-8"))
+    """Give the queries of a room, read once: `load_queries("rowcast.delivery")`.
+
+    They lie in its `queries.sql`, and where there are many, by subject in files `queries_*.sql` beside it.
+    """
+    files = [file for file in resources.files(package).iterdir() if _FILE.fullmatch(file.name)]
+    return parse_queries("\n".join(file.read_text("utf-8") for file in files))
