@@ -1,5 +1,6 @@
 """A real `rowcast serve` on a port of its own, that can be killed and comes back on it."""
 
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.integration.server.processes import Process
+
+_PROCESSES = 64
 
 
 class Served:
@@ -54,7 +57,9 @@ def serving(dsn: str, folder: Path, **settings: str) -> Iterator[Served]:
 
 def _free_port() -> int:
     # Below the ports that the system gives to clients: a crowd that comes back must not sit on the server's own.
-    for port in range(20_000, 30_000):
+    # Each process of a test run has ports of its own: another one must not find the same port free at the same time.
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for port in range(20_000 + process % _PROCESSES, 30_000, _PROCESSES):
         with socket.socket() as found:
             try:
                 found.bind(("127.0.0.1", port))
