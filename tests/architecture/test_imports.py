@@ -149,6 +149,24 @@ def test_every_module_that_decides_is_held_to_purity() -> None:
     )
 
 
+def test_nothing_of_the_standard_library_goes_round_the_one_door_out() -> None:
+    # Packages are forbidden by the contract `one-door-out`, which does not know modules such as these.
+    clients = {"urllib.request", "http.client", "ftplib", "smtplib"}
+    expect_none(
+        f"{at(path, node.lineno)}: requests leave by `egress.client` only"
+        for path in modules()
+        for node in ast.walk(syntax(path))
+        if isinstance(node, ast.Import | ast.ImportFrom) and clients & imported_names(node)
+    )
+
+
+def imported_names(node: ast.Import | ast.ImportFrom) -> set[str]:
+    """Give the dotted names that a statement may import."""
+    if isinstance(node, ast.Import):
+        return {each.name for each in node.names}
+    return {str(node.module), *(f"{node.module}.{each.name}" for each in node.names)}
+
+
 def test_a_rooms_init_is_empty() -> None:
     # The two front doors give names: rowcast itself, and rowcast.testing for other people's tests.
     rooms = [path for path in modules() if path.name == "__init__.py" and path.parent not in (SRC, SRC / "testing")]

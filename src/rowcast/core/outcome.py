@@ -49,7 +49,10 @@ class Rejected(msgspec.Struct, frozen=True, tag="rejected"):
 
 
 class Postponed(msgspec.Struct, frozen=True, tag="postponed"):
-    """Nothing was tried: it goes back for `wait_s` seconds, and no attempt is counted. `reason`: `host`."""
+    """Nothing was tried: it goes back for `wait_s` seconds, and no attempt is counted.
+
+    `reason` is `host`, or `store` where our own database was away.
+    """
 
     wait_s: float
     reason: str = "host"

@@ -40,7 +40,8 @@ class SinkOptions(msgspec.Struct, frozen=True):
 
     `concurrency` bounds the attempts of this process, `tenant_share` the part of them that one tenant may hold.
     `limits` gives the limits of deliveries' keys, which hold over all workers. Without `breaker` no key is held back.
-    `prepare` runs while it is asked which of the deliveries claimed may run.
+    `prepare` runs while it is asked which of the deliveries claimed may run. A delivery whose worker was lost is given
+    up after `lost_attempts`, where it does not say itself; 0 is as many as the sink's policy has.
     """
 
     concurrency: int = 256
@@ -50,6 +51,7 @@ class SinkOptions(msgspec.Struct, frozen=True):
     limits: Limiter | None = None
     breaker: BreakerPolicy | None = None
     prepare: Preparer | None = None
+    lost_attempts: int = 0
 
 
 @dataclass(slots=True)

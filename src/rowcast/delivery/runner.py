@@ -144,7 +144,7 @@ class Runner:
             lane.name,
             min(self._settings.batch, lane.room),
             lease_s=lane.options.lease_s,
-            max_attempts=lane.sink.retry_policy.max_attempts,
+            max_attempts=lane.options.lost_attempts or lane.sink.retry_policy.max_attempts,
             share=share,
         )
         rest_s = lane.claimed(claim, share, lane.claimed_s)

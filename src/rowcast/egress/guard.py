@@ -46,8 +46,13 @@ _CLOSED_V6 = tuple(
 # What no allow-list opens: this machine's own neighbours, and where clouds hand out credentials.
 _NEVER = tuple(
     ipaddress.ip_network(text)
-    for text in "0.0.0.0/8 169.254.0.0/16 168.63.129.16/32 224.0.0.0/4 fe80::/10 fd00:ec2::254/128 ff00::/8".split()
+    for text in (
+        "0.0.0.0/8 100.100.100.200/32 168.63.129.16/32 169.254.0.0/16 192.0.0.192/32 224.0.0.0/4 fe80::/10 "
+        "fd00:ec2::254/128 ff00::/8"
+    ).split()
 )
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""Addresses that stand for the IPv4 address in their last 32 bits. Source: RFC 6052."""
 _OPEN_V6 = ipaddress.IPv6Network("2000::/3")
 """All that is handed out as global unicast; what lies outside and not in the table above is not on the Internet."""
 
@@ -176,7 +181,9 @@ def _is_opened(text: str, networks: tuple[Network, ...]) -> bool:
         if address.scope_id is not None:
             return False
         address = address.ipv4_mapped or address
-    return any(address in network for network in networks) and not any(address in network for network in _NEVER)
+    behind = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF) if address in _NAT64 else address
+    is_never = any(each in network for each in (address, behind) for network in _NEVER)
+    return not is_never and any(address in network for network in networks)
 
 
 def _blocked_v6(address: ipaddress.IPv6Address) -> str | None:

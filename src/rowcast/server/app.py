@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from rowcast.bus.bus import Bus
 from rowcast.bus.bus_key import read_bus_key
 from rowcast.bus.memory import MemoryBus
@@ -71,6 +73,7 @@ from rowcast.webhooks.expunge import Expunge
 from rowcast.webhooks.incoming_table import SourceTable
 from rowcast.webhooks.message_table import drop_lost_messages
 from rowcast.webhooks.recovery import Recovery
+from rowcast.webhooks.retry_rules import WAITS_LIMIT
 from rowcast.webhooks.sealing import KeyRing
 from rowcast.webhooks.secrets_table import SecretTable
 from rowcast.webhooks.sink import WebhookSink
@@ -78,6 +81,8 @@ from rowcast.webhooks.sweep import Step, Sweep
 from rowcast.webhooks.table import EndpointTable
 
 _JOB_THREADS = 8
+_BESIDE_POST_S = 10.0
+"""What an attempt may take beside its post: to wait for its host, for a token, and for our own database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,14 +340,16 @@ def _pool(settings: Settings) -> PoolSettings:
 def sink_options(settings: Settings, sink: Sink, endpoint_limiter: Limiter) -> SinkOptions:
     """Give a sink's bounds: a job may take as long as its task says, an endpoint has a rate of its own."""
     delivery = settings.delivery
+    plain = SinkOptions(concurrency=delivery.concurrency, timeout_s=delivery.timeout_s, lease_s=delivery.lease_s)
     if isinstance(sink, JobSink):
-        timeout_s = max(delivery.timeout_s, sink.longest_timeout_s)
-        return SinkOptions(concurrency=delivery.concurrency, timeout_s=timeout_s, lease_s=delivery.lease_s)
-    return SinkOptions(
-        concurrency=delivery.concurrency,
-        timeout_s=delivery.timeout_s,
-        lease_s=delivery.lease_s,
-        limits=alike(TRANSPORT_LIMITS) if isinstance(sink, TransportSink) else endpoint_limiter,
-        breaker=BreakerPolicy(),
-        prepare=sink.read_ahead if isinstance(sink, WebhookSink) else None,
+        return replace(plain, timeout_s=max(delivery.timeout_s, sink.longest_timeout_s))
+    limits = alike(TRANSPORT_LIMITS) if isinstance(sink, TransportSink) else endpoint_limiter
+    guarded = replace(plain, limits=limits, breaker=BreakerPolicy())
+    if not isinstance(sink, WebhookSink):
+        return guarded
+    return replace(
+        guarded,
+        timeout_s=max(delivery.timeout_s, settings.webhooks.timeout_s + _BESIDE_POST_S),
+        prepare=sink.read_ahead,
+        lost_attempts=WAITS_LIMIT + 1,
     )

@@ -124,7 +124,7 @@ def show_attempt(
 def resend(
     context: typer.Context, message: MessageName, endpoint: EndpointName, tenant: Tenant, is_json: Json = False
 ) -> None:
-    """Owe a message to an endpoint again, whatever became of it."""
+    """Owe a message to an endpoint again, whatever became of it; what waits for its next attempt is tried now."""
     place = asked(context, is_json)
 
     async def command() -> bool:

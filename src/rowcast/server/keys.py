@@ -26,6 +26,7 @@ SCOPES = (
     "endpoints:read",
     "endpoints:write",
     "endpoints:secrets",
+    "endpoints:rotate",
     "applications:write",
     "event_types:write",
     "realtime:read",

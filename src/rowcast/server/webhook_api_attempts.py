@@ -238,7 +238,7 @@ def _sending(own: AttemptRoutes) -> HTTPRouteHandler:
         path, guards=own.api.may("deliveries:replay"), status_code=202, described=Described(gives=Empty, refuses=(409,))
     )
     async def resend_message(request: Asked, app_id: str, message_id: str, endpoint_id: str) -> Reply:
-        """Send a message to one endpoint again, whatever came of it; what is under way is left alone."""
+        """Send a message to an endpoint again, whatever came of it; what waits for its next attempt is tried now."""
 
         async def act(connection: Connection, endpoint: Endpoint) -> Answer:
             message = await own.messages.get(connection, endpoint.tenant_id, own.api.named(message_id))

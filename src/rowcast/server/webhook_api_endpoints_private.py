@@ -124,7 +124,7 @@ def _secret(ground: EndpointApi) -> list[HTTPRouteHandler]:
 
     described = Described(RotateIn, SecretOut, (400,))
 
-    @post(f"{ENDPOINT_PATH}/secret/rotate", guards=may_see, status_code=200, described=described)
+    @post(f"{ENDPOINT_PATH}/secret/rotate", guards=api.may("endpoints:rotate"), status_code=200, described=described)
     async def rotate_secret(request: Asked, app_id: str, endpoint_id: str) -> Reply:
         """Put a new secret into use; the old one signs beside it for a day, or for as long as is asked."""
         data = read_body(await request.body(), RotateIn)

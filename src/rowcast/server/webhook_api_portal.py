@@ -31,9 +31,9 @@ _LOOKING = ("endpoints:read", "events:read", "deliveries:read")
 # What changes an endpoint changes all of it, so transformations come with `ManageEndpoint` only.
 _SCOPES: dict[str, tuple[str, ...]] = {
     "ViewEndpointSecret": ("endpoints:secrets",),
-    "ManageEndpointSecret": ("endpoints:secrets",),
+    "ManageEndpointSecret": ("endpoints:secrets", "endpoints:rotate"),
     "CreateAttempts": ("deliveries:replay",),
-    "ManageEndpoint": ("endpoints:write", "endpoints:secrets"),
+    "ManageEndpoint": ("endpoints:write", "endpoints:secrets", "endpoints:rotate"),
 }
 _HOSTED = (
     "/api/v1/connector", "/api/v1/environment", "/api/v1/operational-webhook", "/api/v1/stats", "/api/v1/stream",

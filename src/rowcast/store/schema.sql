@@ -467,7 +467,7 @@ create table rowcast.delivery (
     leased_until timestamptz,
     leased_by text,
     claimed_at timestamptz,
-    held text not null default '' check (held in ('', 'rate_limit', 'concurrency', 'breaker', 'event', 'order', 'host')),
+    held text not null default '' check (held in ('', 'rate_limit', 'concurrency', 'breaker', 'event', 'order', 'host', 'store')),
     error text,
     fingerprint text,
     payload json,

@@ -6,7 +6,7 @@ from datetime import datetime
 from rowcast.core.clock import Clock
 from rowcast.core.delivery import Delivery
 from rowcast.core.errors import RowcastError
-from rowcast.core.outcome import Delivered, Outcome, Postponed, Retry
+from rowcast.core.outcome import Delivered, Outcome, Postponed, Rejected, Retry
 from rowcast.core.retry import RetryPolicy
 from rowcast.core.telemetry import tell
 from rowcast.delivery.attempt import is_last
@@ -104,6 +104,8 @@ def operational_type(delivery: Delivery, outcome: Outcome, policy: RetryPolicy) 
     """Give the type of the operational event that an attempt makes, or an empty text."""
     if isinstance(outcome, Delivered):
         return ATTEMPT_RECOVERED if delivery.attempt > FAILING_ATTEMPT else ""
+    if isinstance(outcome, Rejected):
+        return "" if outcome.is_cancelled else ATTEMPT_EXHAUSTED
     if not isinstance(outcome, Retry):
         return ""
     if is_last(delivery, policy):

@@ -171,7 +171,8 @@ class AttemptList:
     async def resend(self, session: Session, endpoint: Endpoint, message: Message) -> bool:
         """Owe a message to an endpoint again, or for the first time; tells whether it was not under way already.
 
-        It goes to the end of the line of an ordered endpoint.
+        What waits for its next attempt is tried now, as that attempt. All else goes to the end of the line of an
+        ordered endpoint.
 
         Raises:
             ConflictError: `input.conflict`, when nothing is left of the message.

@@ -11,7 +11,7 @@ from rowcast.store.sql import load_queries
 Change = Literal["none", "fails", "works", "gone", "given_up"]
 """What an attempt changes: the first failure, the first success after it, 410, and the failure that is one too many."""
 
-_OWN_FAULTS = frozenset({"secret_unopened", "egress_closed", "proxy", "transform_failed"})
+_OWN_FAULTS = frozenset({"secret_unopened", "egress_closed", "proxy", "transform_failed", "expunged"})
 
 
 class EndpointHealth:

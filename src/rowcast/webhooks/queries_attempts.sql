@@ -123,18 +123,26 @@ union all
 select target, leg_status, next_at from rowcast.message_leg where event_id = :event_id and tenant_id = :tenant_id;
 
 -- name: resend_message
--- Owes a message to an endpoint again: what is under way is left alone, what never was owed is owed now.
+-- Owes a message to an endpoint again: what waits for its next attempt is due now, what is being tried or waits for its turn is left
+-- alone, what never was owed is owed now.
 with leg as materialized (
-    select id, status, replayed_at, rule, transform, priority, max_attempts from rowcast.delivery
+    select id, status, attempt, held, replayed_at, rule, transform, priority, max_attempts from rowcast.delivery
     where event_id = :event_id and tenant_id = :tenant_id and sink = 'webhooks' and target = :target
     order by id desc limit 1 for update
 ), marked as (
     update rowcast.delivery d set replayed_at = clock_timestamp() from leg
     where d.id = leg.id and leg.status in ('delivered', 'dead', 'cancelled') and leg.replayed_at is null
     returning d.id, leg.rule, leg.transform, leg.priority, leg.max_attempts
+), hastened as (
+    update rowcast.delivery d set due_at = clock_timestamp() from leg
+    where d.id = leg.id and leg.status = 'waiting' and leg.attempt > 0
+      and leg.held not in ('rate_limit', 'concurrency', 'order') and d.due_at > clock_timestamp()
+    returning d.id
+), added as (
+    insert into rowcast.delivery (tenant_id, event_id, sink, target, rule, transform, key, priority, max_attempts, replay_of)
+    select :tenant_id, :event_id, 'webhooks', :target, rule, transform, :key, priority, max_attempts, id from marked
+    union all
+    select :tenant_id, :event_id, 'webhooks', :target, 'resend', '', :key, 2, 0, null where not exists (select from leg)
+    returning id
 )
-insert into rowcast.delivery (tenant_id, event_id, sink, target, rule, transform, key, priority, max_attempts, replay_of)
-select :tenant_id, :event_id, 'webhooks', :target, rule, transform, :key, priority, max_attempts, id from marked
-union all
-select :tenant_id, :event_id, 'webhooks', :target, 'resend', '', :key, 2, 0, null where not exists (select from leg)
-returning id;
+select id from added union all select id from hastened;

@@ -6,7 +6,7 @@ import msgspec
 
 from rowcast.core.delivery import Delivery, Owed
 from rowcast.core.envelope import Envelope
-from rowcast.core.errors import InvalidInputError
+from rowcast.core.errors import InvalidInputError, StoreError
 from rowcast.core.outcome import Delivered, Outcome, Postponed, Rejected, Retry
 from rowcast.core.retry import RetryPolicy
 from rowcast.core.sink import Sink
@@ -20,6 +20,8 @@ from rowcast.webhooks.host_breakers import HostBreakers
 from rowcast.webhooks.poster import Posted, Poster
 from rowcast.webhooks.reader import EndpointReader
 from rowcast.webhooks.retry_rules import RetryRules
+
+_STORE_WAIT_S = 5.0
 
 
 class WebhookSink:
@@ -67,18 +69,25 @@ class WebhookSink:
         await self._reader.ahead(deliveries)
 
     async def deliver(self, delivery: Delivery) -> Outcome:
-        """Post once. A redirect, any other status than 2xx, and no answer in time are failures."""
+        """Post once. A redirect, any other status than 2xx, and no answer in time are failures.
+
+        Where our own database is away nothing is posted, and no attempt is counted: no message dies of it.
+        """
         if delivery.event is None:
             return Rejected("no_event")
+        try:
+            return await self._deliver(delivery, delivery.event)
+        except StoreError:
+            return Postponed(_STORE_WAIT_S, "store")
+
+    async def _deliver(self, delivery: Delivery, event: Envelope) -> Outcome:
         endpoint = await self._reader.read(delivery.tenant_id, delivery.target)
         if endpoint is None:
             return Rejected("endpoint_gone")
         if endpoint.is_disabled:
             return Rejected("endpoint_disabled", excerpt=endpoint.disabled_reason, is_cancelled=True)
-        policy = self._rules.policy(
-            delivery.tenant_id, delivery.event.event_type, own_waits_s=endpoint.retry_schedule_s
-        )
-        outcome = await self._attempt(delivery, delivery.event, endpoint)
+        policy = self._rules.policy(delivery.tenant_id, event.event_type, own_waits_s=endpoint.retry_schedule_s)
+        outcome = await self._attempt(delivery, event, endpoint)
         if isinstance(outcome, Retry):
             outcome = msgspec.structs.replace(outcome, policy=policy)
         await self._aftermath.follow(delivery, endpoint, outcome, policy)

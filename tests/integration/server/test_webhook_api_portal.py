@@ -129,6 +129,8 @@ def test_scopes_follow_capabilities() -> None:
 
     assert set(scopes_of(None, is_read_only=True)) == set(scopes_of((), is_read_only=False)) == looking
     assert set(scopes_of(["ViewEndpointSecret"], is_read_only=False)) == {*looking, "endpoints:secrets"}
+    managing = {*looking, "endpoints:secrets", "endpoints:rotate"}
+    assert set(scopes_of(["ManageEndpointSecret"], is_read_only=False)) == managing
     assert set(scopes_of(["ManageTransformations", "ViewBase"], is_read_only=False)) == looking
-    everything = {*looking, "endpoints:secrets", "endpoints:write", "deliveries:replay"}
+    everything = {*managing, "endpoints:write", "deliveries:replay"}
     assert set(scopes_of(None, is_read_only=False)) == everything

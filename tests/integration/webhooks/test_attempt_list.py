@@ -194,6 +194,40 @@ async def test_whatever_came_of_a_message_it_is_sent_again_once(books: Books, st
     assert [tuple(row.values()) for row in rows] == [(old, "waiting", books.first.id, books.first.id)]
 
 
+async def test_what_waits_for_its_next_attempt_is_tried_now(books: Books) -> None:
+    message = await books.message()
+    waiting = await books.owe(message, books.first, "waiting")
+    await books.engine.run("update rowcast.delivery set attempt = 6, due_at = now() + interval '10 hours'")
+
+    answers = [await books.list.resend(books.database, books.first, message) for _ in range(2)]
+
+    (row,) = await books.engine.rows(
+        "select id, attempt, status, due_at <= clock_timestamp() as is_due from rowcast.delivery"
+    )
+    assert answers == [True, False]
+    assert tuple(row.values()) == (waiting, 6, "waiting", True)
+
+
+@pytest.mark.parametrize(
+    ("status", "attempt", "held"),
+    [("running", 2, ""), ("waiting", 0, ""), ("waiting", 2, "rate_limit"), ("waiting", 2, "order")],
+)
+async def test_what_is_being_tried_or_waits_for_its_turn_is_left_alone(
+    books: Books, status: str, attempt: int, held: str
+) -> None:
+    message = await books.message()
+    await books.owe(message, books.first, status)
+    await books.engine.run(
+        "update rowcast.delivery set attempt = :attempt, held = :held, due_at = now() + interval '1 hour'",
+        attempt=attempt, held=held,
+    )  # fmt: skip
+
+    assert not await books.list.resend(books.database, books.first, message)
+
+    (row,) = await books.engine.rows("select due_at > now() + interval '50 minutes' as is_later from rowcast.delivery")
+    assert row["is_later"]
+
+
 async def test_who_sends_again_at_the_same_time_finds_it_under_way(books: Books) -> None:
     message = await books.message()
     await books.owe(message, books.first, "dead")

@@ -229,10 +229,16 @@ def test_refused_credentials_say_where_they_belong() -> None:
         check_url("https://user:pw@example.com/", OPEN)
 
 
-INSIDE = Policy(networks=parse_networks(["10.1.0.0/16", "fd00:1::/64", "169.254.0.0/16", "127.0.0.0/8"]))
+INSIDE = Policy(
+    networks=parse_networks(
+        ["10.1.0.0/16", "fd00:1::/64", "169.254.0.0/16", "127.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "64:ff9b::/96"]
+    )
+)
 
 
-@pytest.mark.parametrize("address", ["10.1.2.3", "fd00:1::5", "::ffff:10.1.2.3", "127.0.0.1"])
+@pytest.mark.parametrize(
+    "address", ["10.1.2.3", "fd00:1::5", "::ffff:10.1.2.3", "127.0.0.1", "100.100.1.1", "64:ff9b::a01:203"]
+)
 def test_address_in_a_network_of_the_tenant_is_let_through(address: str) -> None:
     url = parse_url("https://hooks.example.com/")
 
@@ -241,7 +247,21 @@ def test_address_in_a_network_of_the_tenant_is_let_through(address: str) -> None
 
 
 @pytest.mark.parametrize(
-    "address", ["10.2.0.1", "192.168.0.1", "169.254.169.254", "fe80::1", "fd00:ec2::254", "x", "10.1.2.3%a"]
+    "address",
+    [
+        "10.2.0.1",
+        "192.168.0.1",
+        "169.254.169.254",
+        "fe80::1",
+        "fd00:ec2::254",
+        "x",
+        "10.1.2.3%a",
+        "100.100.100.200",
+        "192.0.0.192",
+        "64:ff9b::a9fe:a9fe",
+        "64:ff9b::6464:64c8",
+        "::ffff:100.100.100.200",
+    ],
 )
 def test_address_outside_of_it_and_those_that_no_list_opens_stay_blocked(address: str) -> None:
     assert is_blocked(address, url=parse_url("https://hooks.example.com/"), policy=INSIDE)

@@ -26,6 +26,9 @@ FAILED = Retry("http_500")
         (Retry("secret_unopened"), 9, "none"),
         (Retry("egress_closed"), None, "none"),
         (Retry("proxy"), 9, "none"),
+        (Rejected("transform_failed"), 9, "none"),
+        (Rejected("expunged", is_cancelled=True), None, "none"),
+        (Rejected("expunged", is_cancelled=True), 9, "none"),
     ],
 )
 def test_an_attempt_changes_the_health_of_its_endpoint(
