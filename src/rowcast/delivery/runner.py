@@ -131,8 +131,9 @@ class Runner:
 
     async def _claim(self, lane: Lane, attempts: asyncio.TaskGroup) -> float:
         """Claim what there is room for and begin the attempts; gives how long the lane may rest then, in seconds."""
-        if self._settler.is_full:
-            return _SHORTEST_REST_S
+        if self._settler.is_full or self._settler.is_behind:
+            # Behind: what it could not record yet may be among what is due again, and would be done a second time.
+            return _FIRST_PAUSE_S
         if lane.room <= 0:
             lane.is_pressed = True
             return math.inf
@@ -151,7 +152,14 @@ class Runner:
         if claim.deliveries and lane.options.prepare is not None:
             # Before its attempts in the loop's queue, so that they find what it has begun.
             attempts.create_task(_prepare(lane.name, lane.options.prepare, claim.deliveries), name="prepare")
-        await self._depart(lane, await self._permitted(lane, claim.deliveries, lane.claimed_s), attempts)
+        try:
+            await self._depart(lane, await self._permitted(lane, claim.deliveries, lane.claimed_s), attempts)
+        except Exception:
+            # Untried and uncounted; and no breaker goes on waiting for a probe that was among them.
+            for delivery in claim.deliveries:
+                lane.give_up_probe(delivery)
+                self._settler.give_back(Hold(delivery, _LONGEST_PAUSE_S * self._noise()))
+            raise
         return rest_s
 
     async def _permitted(self, lane: Lane, deliveries: Sequence[Delivery], now_s: float) -> list[Delivery]:
@@ -195,6 +203,7 @@ class Runner:
             flight.task = attempts.create_task(self._attempt(lane, flight), name="attempt")
 
     async def _attempt(self, lane: Lane, flight: Flight) -> None:
+        is_over = False
         try:
             flight.started_s = self._clock.monotonic_s()
             if flight.started_s >= flight.leased_until_s:
@@ -206,7 +215,10 @@ class Runner:
                 self._give_back(lane, flight.delivery, outcome)
             else:
                 self._settle(lane, flight, outcome)
+            is_over = True
         finally:
+            if not is_over:
+                lane.give_up_probe(flight.delivery)
             self._land_one(lane, flight)
 
     async def _outcome(self, lane: Lane, delivery: Delivery) -> Outcome:

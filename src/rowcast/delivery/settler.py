@@ -43,6 +43,12 @@ class Settler:
         self._forward: dict[tuple[str, str], Counter[Key]] = {}
         self._changed = asyncio.Event()
         self._is_closing = False
+        self._is_behind = False
+
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether the store did not take the last results: it was away, and they wait still."""
+        return self._is_behind and bool(self._results)
 
     @property
     def is_full(self) -> bool:
@@ -78,8 +84,10 @@ class Settler:
             self._changed.clear()
             try:
                 await self._flush()
+                self._is_behind = False
                 pause_s = _FIRST_PAUSE_S
             except StoreError as error:
+                self._is_behind = True
                 tell("delivery.settle_delayed", waiting=len(self._results), reason=error.code)
                 await asyncio.sleep(pause_s * (0.5 + self._noise()))
                 pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
@@ -101,10 +109,14 @@ class Settler:
             for sink in {result.delivery.sink for result in batch if _is_soon(result)}:
                 self._wake(sink)
         while self._forward:
-            sink, reason = next(iter(self._forward))
-            if await self._ledger.call_forward(sink, self._forward[sink, reason], reason=reason):
-                self._wake(sink)
-            del self._forward[sink, reason]
+            # Taken out first: what comes while the statement runs is asked for by the next one.
+            (sink, reason), keys = self._forward.popitem()
+            try:
+                if await self._ledger.call_forward(sink, keys, reason=reason):
+                    self._wake(sink)
+            except StoreError:
+                self._forward.setdefault((sink, reason), Counter()).update(keys)
+                raise
 
     async def _settle(self, batch: Sequence[Settlement]) -> None:
         try:

@@ -16,7 +16,8 @@ _EVERY_S = 3600.0
 _LOCK_WAIT_MS = 200
 _TRIES = 10
 _BATCH = 1000
-_PARENTS = ("event", "event_state")
+_PARENTS = ("event_state", "event")
+"""Where a state went astray it is moved before its event, which nobody must take for a new one without it."""
 
 
 class Retention(msgspec.Struct, frozen=True):

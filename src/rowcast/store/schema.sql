@@ -1665,13 +1665,14 @@ create unique index message_uid on rowcast.message (tenant_id, uid) where uid is
 create index message_expires on rowcast.message (expires_at) where expires_at is not null and expunged_at is null;
 
 -- What was said of some events whom they are for and when, and which of these events are not seen yet. Both are asked one by one, so
--- that no plan ever reads all events or all messages. One plan for good: to plan it for each batch, over all partitions, takes
--- longer than the answer.
+-- that no plan ever reads all events or all messages, not even one that was made while a day had none. One plan for good: to plan it
+-- for each batch, over all partitions, takes longer than the answer.
 create function rowcast.message_terms(event_ids uuid[])
 returns table (id uuid, channels text[], deliver_at timestamptz, is_seen boolean)
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 begin

@@ -67,7 +67,7 @@ class Aftermath:
             return
         try:
             async with asyncio.timeout(_BOUND_S):
-                if await self._health.change(delivery.tenant_id, endpoint.id, change):
+                if await self._health.change(delivery.tenant_id, endpoint, change):
                     await self._tell_disabled(delivery, change, since)
                 if event_type:
                     await self._tell_attempt(event_type, delivery, outcome, now)

@@ -7,6 +7,7 @@ from rowcast.core.outcome import Delivered, Outcome, Postponed, Rejected, Retry
 from rowcast.core.telemetry import tell
 from rowcast.store.pool import Database
 from rowcast.store.sql import load_queries
+from rowcast.webhooks.endpoint import SigningEndpoint
 
 Change = Literal["none", "fails", "works", "gone", "given_up"]
 """What an attempt changes: the first failure, the first success after it, 410, and the failure that is one too many."""
@@ -24,8 +25,8 @@ class EndpointHealth:
         self._database = database
         self._queries = load_queries("rowcast.webhooks")
 
-    async def change(self, tenant_id: str, endpoint_id: str, change: Change) -> bool:
-        """Write a change; true when it is this one that disabled the endpoint.
+    async def change(self, tenant_id: str, endpoint: SigningEndpoint, change: Change) -> bool:
+        """Write a change of an endpoint as an attempt read it; true when it is this one that disabled the endpoint.
 
         Raises:
             StoreUnavailableError: `store.unavailable`.
@@ -34,10 +35,16 @@ class EndpointHealth:
             return False
         if change in ("fails", "works"):
             query = self._queries["endpoint_fails" if change == "fails" else "endpoint_works"]
-            await self._database.execute(query, tenant_id=tenant_id, id=endpoint_id)
+            await self._database.execute(query, tenant_id=tenant_id, id=endpoint.id)
             return False
         row = await self._database.fetch_one(
-            self._queries["give_up_endpoint"], tenant_id=tenant_id, id=endpoint_id, reason=disabled_reason(change)
+            self._queries["give_up_endpoint"],
+            tenant_id=tenant_id,
+            id=endpoint.id,
+            reason=disabled_reason(change),
+            url=endpoint.url,
+            is_healable=change == "given_up",
+            failing_since=endpoint.failing_since,
         )
         if row is not None:
             tell("webhook.endpoint_disabled", reason=disabled_reason(change))

@@ -6,7 +6,8 @@ import msgspec
 
 from rowcast.core.clock import Clock
 from rowcast.core.delivery import Delivery
-from rowcast.delivery.rate_limit import Limits
+from rowcast.delivery.lane import Key
+from rowcast.delivery.rate_limit import Limits, spacing_us
 from rowcast.egress.reply import Answer
 from rowcast.store.pool import Database
 from rowcast.store.sql import load_queries
@@ -39,12 +40,17 @@ class EndpointLimits:
         Raises:
             StoreUnavailableError: `store.unavailable`.
         """
-        keys = [(delivery.tenant_id, delivery.target) for delivery in deliveries]
+        keys = [_key(delivery) for delivery in deliveries]
         now_s = self._clock.monotonic_s()
         known = {key: limits for key in keys if (limits := self._fresh(key, now_s)) is not None}
         unknown = set(keys) - known.keys()
+        faster = self._recovered(keys, now_s)
         if unknown:
+            before = {key: self._known[key][1] for key in unknown if key in self._known}
             known |= await self._read(unknown, now_s + _FRESH_S)
+            faster |= {key for key, limits in before.items() if spacing_us(known[key]) < spacing_us(limits)}
+        if faster:
+            await self._shorten_lines({(each.tenant_id, each.key) for each in deliveries if _key(each) in faster})
         return [limits_while(self._slowdowns.get(key), known[key], now_s=now_s) for key in keys]
 
     def learn(self, key: EndpointKey, answer: Answer, *, asked_s: float | None) -> None:
@@ -55,6 +61,23 @@ class EndpointLimits:
         self._slowdowns[key] = slowed(before, now_s=self._clock.monotonic_s(), asked_s=asked_s)
         if len(self._slowdowns) > _KNOWN_LIMIT:
             del self._slowdowns[next(iter(self._slowdowns))]
+
+    def _recovered(self, keys: Sequence[EndpointKey], now_s: float) -> set[EndpointKey]:
+        """Forget the slowdowns that are over, and give whose they were."""
+        if not self._slowdowns:
+            return set()
+        over = {key for key in keys if (slow := self._slowdowns.get(key)) is not None and now_s >= slow.until_s}
+        for key in over:
+            del self._slowdowns[key]
+        return over
+
+    async def _shorten_lines(self, lines: set[Key]) -> None:
+        asked = sorted(lines)
+        await self._database.execute(
+            self._queries["shorten_line"],
+            tenant_ids=[tenant_id for tenant_id, _ in asked],
+            keys=[key for _, key in asked],
+        )
 
     def _fresh(self, key: EndpointKey, now_s: float) -> Limits | None:
         until_s, limits = self._known.get(key, (0.0, None))
@@ -80,3 +103,7 @@ class EndpointLimits:
         if rate_per_second is None:
             return self._default
         return msgspec.structs.replace(self._default, rate_per_minute=rate_per_second * 60, burst=rate_per_second)
+
+
+def _key(delivery: Delivery) -> EndpointKey:
+    return delivery.tenant_id, delivery.target

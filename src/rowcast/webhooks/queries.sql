@@ -126,6 +126,18 @@ from unnest(:tenant_ids::text[], :ids::text[]) as asked (tenant_id, id)
 join rowcast.endpoint e on e.tenant_id = asked.tenant_id and e.id = asked.id and not e.disabled
 left join rowcast.application a on a.tenant_id = e.tenant_id;
 
+-- name: shorten_line
+-- What waits for the rate that some endpoints had is due now: those that may not go yet get new places, as close as the new rate allows.
+with line as (
+    update rowcast.rate_limit r set queued_until = '-infinity'
+    from unnest(:tenant_ids::text[], :keys::text[]) as asked (tenant_id, key)
+    where r.tenant_id = asked.tenant_id and r.key = 'webhooks ' || asked.key
+)
+update rowcast.delivery d set due_at = clock_timestamp()
+from unnest(:tenant_ids::text[], :keys::text[]) as asked (tenant_id, key)
+where d.sink = 'webhooks' and d.tenant_id = asked.tenant_id and d.key = asked.key
+  and d.status = 'waiting' and d.held <> '' and d.held = 'rate_limit' and d.due_at > clock_timestamp();
+
 -- name: endpoint_fails
 -- The first failure after a success, or the first of all.
 update rowcast.endpoint set failing_since = clock_timestamp()
@@ -137,11 +149,13 @@ update rowcast.endpoint set failing_since = null
 where tenant_id = :tenant_id and id = :id and failing_since is not null;
 
 -- name: give_up_endpoint
--- Stops an endpoint and says why; tells whether it was running. Enabled again, it begins anew.
+-- Stops an endpoint and says why; tells whether it was running, and still the one that the attempt was made at: one that got another
+-- URL meanwhile, or for a failure too many was healed, goes on. Enabled again, it begins anew.
 update rowcast.endpoint
 set disabled = true, disabled_at = clock_timestamp(), disabled_reason = :reason, failing_since = null,
     changed_at = clock_timestamp()
-where tenant_id = :tenant_id and id = :id and not disabled
+where tenant_id = :tenant_id and id = :id and not disabled and url = :url
+  and (not :is_healable::boolean or failing_since = :failing_since)
 returning id;
 
 -- name: emit_operational

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 
 from rowcast.core.clock import Clock
 from rowcast.core.delivery import Delivery
+from rowcast.core.errors import StoreUnavailableError
 from rowcast.webhooks.endpoint import SigningEndpoint
 from rowcast.webhooks.table import EndpointKey, EndpointTable
 
+_BOUND_S = 5.0
+"""So long an attempt waits for its endpoint; past that our own database counts as away, not the endpoint."""
 _AHEAD_CLAIMS = 4
 _AHEAD_S = 1.0
 """So long an attempt may take to begin and still use what was read when its delivery was claimed."""
@@ -49,9 +52,20 @@ class EndpointReader:
             StoreUnavailableError: `store.unavailable`.
         """
         key = (tenant_id, endpoint_id)
-        found = await self._found_ahead(key)
-        if found is not None:
-            return found.get(key)
+        ahead = self._batch_ahead(key)
+        if ahead is not None and ahead.found is not None:
+            return ahead.found.get(key)
+        try:
+            async with asyncio.timeout(_BOUND_S):
+                return await self._read(key, ahead)
+        except TimeoutError:
+            raise StoreUnavailableError(f"The database did not give an endpoint in {_BOUND_S:g} s.") from None
+
+    async def _read(self, key: EndpointKey, ahead: _Batch | None) -> SigningEndpoint | None:
+        if ahead is not None:
+            await ahead.is_over.wait()
+            if ahead.found is not None:
+                return ahead.found.get(key)
         while True:
             batch, is_first = self._batch, False
             if batch is None:
@@ -76,15 +90,10 @@ class EndpointReader:
         finally:
             batch.is_over.set()
 
-    async def _found_ahead(self, key: EndpointKey) -> dict[EndpointKey, SigningEndpoint] | None:
-        """Give what was read for the last claim with this endpoint, unless that is long ago."""
+    def _batch_ahead(self, key: EndpointKey) -> _Batch | None:
+        """Give what is read for the last claim with this endpoint, unless that is long ago."""
         fresh_s = self._clock.monotonic_s() - _AHEAD_S
-        for batch in reversed(self._ahead):
-            if key in batch.keys and batch.asked_s >= fresh_s:
-                if not batch.is_over.is_set():
-                    await batch.is_over.wait()
-                return batch.found
-        return None
+        return next((each for each in reversed(self._ahead) if key in each.keys and each.asked_s >= fresh_s), None)
 
     async def _read_all(self, batch: _Batch) -> None:
         try:

@@ -581,6 +581,51 @@ with held as (
 """
 
 
+async def test_a_probe_that_was_claimed_and_never_made_is_made_by_the_next_delivery(bench: Any) -> None:
+    await bench.owe(Owed("jobs", "ep", max_attempts=99))
+    asked: list[int] = []
+
+    async def limits(deliveries: Sequence[Delivery]) -> Sequence[Limits]:
+        asked.append(len(deliveries))
+        if len(asked) == 2:
+            raise StoreUnavailableError("away")
+        return [Limits()] * len(deliveries)
+
+    async def fail_once(delivery: Delivery) -> Outcome:
+        return Retry("timeout") if len(asked) == 1 else Delivered()
+
+    sink = ActingSink(fail_once, retry_policy=RetryPolicy(base_s=0.0))
+    breaker = BreakerPolicy(failures=1, open_s=0.05)
+    async with _running(_runner(bench.ledger, sink, breaker=breaker, limits=limits)):
+        await bench.until(lambda: bench.all_are("delivered"))
+
+    row = await bench.row("select attempt from rowcast.delivery")
+    assert (len(sink.begun), row["attempt"]) == (2, 2)
+
+
+class _ForgetfulLedger(Ledger):
+    """Takes results only after a while."""
+
+    until_s = 0.0
+
+    async def settle(self, results: Sequence[Settlement]) -> int:
+        if asyncio.get_running_loop().time() < self.until_s:
+            raise StoreUnavailableError("away")
+        return await super().settle(results)
+
+
+async def test_what_is_done_and_cannot_be_recorded_yet_is_not_done_again_when_its_lease_is_over(bench: Any) -> None:
+    await bench.owe_many(5)
+    ledger = _ForgetfulLedger(database=bench.database, worker="w")
+    ledger.until_s = asyncio.get_running_loop().time() + 1.5
+    sink = ActingSink()
+
+    async with _running(_runner(ledger, sink, poll_s=0.05, lease_s=0.2)):
+        await bench.until(lambda: bench.all_are("delivered"))
+
+    assert len(sink.begun) == 5
+
+
 async def test_a_target_that_answers_again_gets_its_backlog_at_once(bench: Any) -> None:
     await bench.owe(*[Owed("jobs", "ep", max_attempts=99)] * 12)
     answers = [Retry("timeout")] * 3

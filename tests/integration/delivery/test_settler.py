@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rowcast.core.errors import StoreUnavailableError
@@ -123,6 +123,53 @@ async def test_a_breaker_that_closed_calls_everything_held_for_its_key(bench: An
     await _closed(settler)
 
     assert [delivery.key for delivery in (await bench.ledger.claim("jobs", 4)).deliveries] == ["k"] * 3
+
+
+class InterruptedLedger(Ledger):
+    """Does something while the first call forward is under way."""
+
+    interruption: Callable[[], None] | None = None
+
+    async def call_forward(self, sink: str, places: Mapping[tuple[str, str], int], *, reason: str) -> int:
+        interruption, self.interruption = self.interruption, None
+        if interruption is not None:
+            interruption()
+        return await super().call_forward(sink, dict(places), reason=reason)
+
+
+async def test_a_breaker_that_closes_while_another_ones_deliveries_are_called_is_not_forgotten(bench: Any) -> None:
+    ledger = InterruptedLedger(database=bench.database, worker="w")
+    await bench.owe_many(1, key="k")
+    await bench.owe_many(1, key="other")
+    claim = await ledger.claim("jobs", 2)
+    await ledger.put_back([Hold(delivery, 600.0, "breaker") for delivery in claim.deliveries])
+    settler = _settler(ledger)
+    settler.call_forward("jobs", ("acme", "k"))
+
+    def interrupt() -> None:
+        settler.call_forward("jobs", ("acme", "other"))
+
+    ledger.interruption = interrupt
+    await _closed(settler)
+
+    assert sorted(delivery.key for delivery in (await ledger.claim("jobs", 2)).deliveries) == ["k", "other"]
+
+
+async def test_calls_forward_outlast_a_store_that_is_away(bench: Any) -> None:
+    ledger = InterruptedLedger(database=bench.database, worker="w")
+    await bench.owe_many(1, key="k")
+    claim = await ledger.claim("jobs", 1)
+    await ledger.put_back([Hold(delivery, 600.0, "breaker") for delivery in claim.deliveries])
+    settler = _settler(ledger)
+    settler.call_forward("jobs", ("acme", "k"))
+
+    def fail() -> None:
+        raise StoreUnavailableError("away")
+
+    ledger.interruption = fail
+    await _closed(settler)
+
+    assert [delivery.key for delivery in (await ledger.claim("jobs", 1)).deliveries] == ["k"]
 
 
 async def test_a_retry_that_is_due_soon_wakes_its_sink(bench: Any, settle: Settle) -> None:

@@ -1,6 +1,7 @@
 """Endpoints that fail, are healed, and are given up."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import pytest
 
@@ -11,6 +12,7 @@ from rowcast.delivery.lane import SinkOptions
 from rowcast.delivery.ledger import Hold
 from rowcast.server.app import sink_options
 from rowcast.webhooks.endpoint_draft import EndpointDraft
+from rowcast.webhooks.endpoint_health import Change, EndpointHealth
 from tests.integration.egress.receivers import answer
 from tests.integration.server.running import settings_for
 from tests.integration.webhooks.engine import Engine, limits_of, run_until
@@ -110,6 +112,28 @@ async def test_where_our_database_is_away_nothing_is_posted_and_no_attempt_is_co
     assert [path for path, _, _ in engine.receiver.requests] == ["/ok"]
     row = await engine.row("select attempt from rowcast.delivery")
     assert row["attempt"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "is_disabled"),
+    [
+        ("given_up", "changed_at = now()", True),
+        ("given_up", "url = 'https://new.example.com/'", False),
+        ("given_up", "failing_since = null", False),
+        ("gone", "failing_since = null", True),
+        ("gone", "url = 'https://new.example.com/'", False),
+    ],
+)
+async def test_an_attempt_disables_only_the_endpoint_that_it_was_made_at(
+    engine: Engine, change: Change, what: str, is_disabled: bool
+) -> None:
+    endpoint = await engine.endpoint("/ok", failing_since=engine.clock.now() - timedelta(days=6))
+    read = (await engine.table.for_signing([("acme", endpoint)]))["acme", endpoint]
+    await engine.run(f"update rowcast.endpoint set {what}")
+
+    told = await EndpointHealth(database=engine.database).change("acme", read, change)
+
+    assert (told, (await engine.state(endpoint))[0]) == (is_disabled, is_disabled)
 
 
 def options_of(engine: Engine, **settings: object) -> SinkOptions:

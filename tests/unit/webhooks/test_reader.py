@@ -180,6 +180,21 @@ async def test_what_was_read_ahead_is_no_answer_for_whoever_comes_later() -> Non
     assert endpoint.is_disabled
 
 
+async def test_database_that_does_not_answer_is_away_before_the_attempt_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rowcast.webhooks.reader._BOUND_S", 0.05)
+    table = Table()
+    table.gate.clear()
+    reader = reader_of(table)
+
+    with pytest.raises(StoreUnavailableError):
+        await reader.read("acme", "ep_1")
+
+    table.gate.set()
+    assert await reader.read("acme", "ep_1") is not None
+
+
 async def test_attempt_asks_for_itself_where_reading_ahead_failed() -> None:
     table = Table()
     table.failures = [StoreUnavailableError("away")]
