@@ -140,6 +140,8 @@ class EgressClient:
             return ()
         timeout_s = min(request.timeout_s, self._settings.connect_timeout_s)
         answer = await self._resolver.resolve(target.host, timeout_s=timeout_s)
+        if answer.is_crowded and not answer.found and not self._settings.proxy:
+            return _failed("full", answer.problem)
         if not answer.found and not self._settings.proxy:
             return _failed("dns", f"the name has no address: {answer.problem}")
         policy = self._policy_of(request.terms)

@@ -16,11 +16,16 @@ NAMES_LIMIT = 4096
 ADDRESSES_LIMIT = 8
 
 
+STALE_S = 600.0
+"""So old an answer is still used while other names keep all threads busy: they must not hold up hosts that are well."""
+
+
 class Addresses(msgspec.Struct, frozen=True):
-    """What a name stands for; `problem` says why when `found` is empty."""
+    """What a name stands for; `problem` says why when `found` is empty. `is_crowded`: nobody had time to ask for it."""
 
     found: tuple[str, ...]
     problem: str = ""
+    is_crowded: bool = False
 
 
 def system_lookup(host: str) -> Sequence[str]:
@@ -48,21 +53,28 @@ class Resolver:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="rowcast-dns")
         self._known: dict[str, tuple[float, Addresses]] = {}
         self._asked: dict[str, asyncio.Future[Addresses]] = {}
+        self._begun: set[str] = set()
         self._waiting_limit = threads * 16
 
     async def resolve(self, host: str, *, timeout_s: float) -> Addresses:
         """Give the addresses of a name; a name that takes longer than `timeout_s` has none for now."""
-        until_s, addresses = self._known.get(host, (0.0, Addresses(())))
-        if self._clock.monotonic_s() < until_s:
+        until_s, addresses = self._known.get(host, (-STALE_S, Addresses(())))
+        now_s = self._clock.monotonic_s()
+        if now_s < until_s:
             return addresses
+        found = await self._found(host, timeout_s)
+        is_usable = found.is_crowded and addresses.found and now_s < until_s + STALE_S
+        return addresses if is_usable else found
+
+    async def _found(self, host: str, timeout_s: float) -> Addresses:
         if host not in self._asked and len(self._asked) >= self._waiting_limit:
-            return Addresses((), "too many names are being looked up")
+            return Addresses((), "too many names are being looked up", is_crowded=True)
         try:
             async with asyncio.timeout(timeout_s):
                 # Shielded: others wait for the same answer, and it is remembered even when nobody waits any more.
                 return await asyncio.shield(self._ask(host))
         except TimeoutError:
-            return Addresses((), f"no answer in {timeout_s:.0f} s")
+            return Addresses((), f"no answer in {timeout_s:.0f} s", is_crowded=host not in self._begun)
 
     def close(self) -> None:
         """Take no more look-ups; those under way end by themselves."""
@@ -72,12 +84,13 @@ class Resolver:
         asked = self._asked.get(host)
         if asked is None:
             loop = asyncio.get_running_loop()
-            asked = self._asked[host] = loop.run_in_executor(self._pool, _looked_up, self._lookup, host)
+            asked = self._asked[host] = loop.run_in_executor(self._pool, self._look_up, host)
             asked.add_done_callback(lambda future: self._remember(host, future))
         return asked
 
     def _remember(self, host: str, future: asyncio.Future[Addresses]) -> None:
         self._asked.pop(host, None)
+        self._begun.discard(host)
         if future.cancelled() or future.exception() is not None:
             return
         addresses = future.result()
@@ -86,9 +99,10 @@ class Resolver:
         ttl_s = self._ttl_s if addresses.found else self._failed_ttl_s
         self._known[host] = (self._clock.monotonic_s() + ttl_s, addresses)
 
-
-def _looked_up(lookup: Lookup, host: str) -> Addresses:
-    try:
-        return Addresses(tuple(dict.fromkeys(lookup(host)))[:ADDRESSES_LIMIT])
-    except (OSError, UnicodeError) as error:
-        return Addresses((), str(error))
+    def _look_up(self, host: str) -> Addresses:
+        """Look up on a thread of the pool."""
+        self._begun.add(host)
+        try:
+            return Addresses(tuple(dict.fromkeys(self._lookup(host)))[:ADDRESSES_LIMIT])
+        except (OSError, UnicodeError) as error:
+            return Addresses((), str(error))

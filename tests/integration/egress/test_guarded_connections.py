@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -165,3 +166,21 @@ async def test_plain_server_behind_an_encrypted_url_is_a_failure(open_to: Any, c
         open_to(("hooks.example.com", port), names={"hooks.example.com": ["127.0.0.1"]}, ca_file=ca_file) as client,
     ):
         assert (await client.post(f"https://hooks.example.com:{port}/", b"", headers={})).kind == "tls"
+
+
+async def test_name_that_nobody_had_time_to_look_up_counts_against_nobody() -> None:
+    clock, gate = SystemClock(), threading.Event()
+
+    def lookup(host: str) -> list[str]:
+        gate.wait(5.0)
+        return ["8.8.8.8"]
+
+    resolver = Resolver(clock=clock, lookup=lookup, threads=1)
+    settings = EgressSettings(connect_timeout_s=0.2)
+    async with open_client(clock=clock, settings=settings, resolver=resolver) as client, asyncio.TaskGroup() as group:
+        slow = group.create_task(client.post("https://slow.example/", b"", headers={}))
+        await asyncio.sleep(0.05)
+        crowded = await client.post("https://well.example/", b"", headers={})
+        gate.set()
+
+    assert (slow.result().kind, crowded.kind) == ("dns", "full")

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
-from rowcast.egress.resolver import Addresses, Resolver
+from rowcast.egress.resolver import STALE_S, Addresses, Resolver
 from rowcast.testing.fake_clock import FakeClock
 
 
@@ -89,6 +89,39 @@ async def test_too_many_slow_names_are_refused_and_not_queued() -> None:
 
     assert refused.problem == "too many names are being looked up"
     resolver.close()
+
+
+async def test_name_that_nobody_had_time_to_ask_for_is_not_called_slow_and_its_last_answer_still_holds() -> None:
+    clock, names = FakeClock(), Names(["8.8.8.8"])
+    resolver = Resolver(clock=clock, lookup=names, threads=1, ttl_s=30)
+    known = await resolver.resolve("well.example", timeout_s=5)
+    names.gate.clear()
+    while "slow.example" not in resolver._begun:
+        await resolver.resolve("slow.example", timeout_s=0.01)
+    clock.tick(31)
+
+    again, unknown = [await resolver.resolve(f"{name}.example", timeout_s=0.01) for name in ("well", "new")]
+    clock.tick(STALE_S)
+    old = await resolver.resolve("well.example", timeout_s=0.01)
+    names.gate.set()
+
+    assert again == known
+    assert (unknown.found, unknown.is_crowded) == ((), True)
+    assert (old.found, old.is_crowded) == ((), True)
+    slow = await resolver.resolve("slow.example", timeout_s=5)
+    assert slow.found == ("8.8.8.8",)
+    resolver.close()
+
+
+async def test_name_that_is_slow_itself_is_not_crowded() -> None:
+    names = Names(["8.8.8.8"])
+    names.gate.clear()
+    resolver = Resolver(clock=FakeClock(), lookup=names)
+
+    slow = await resolver.resolve("slow.example", timeout_s=0.5)
+    names.gate.set()
+
+    assert (slow.found, slow.is_crowded) == ((), False)
 
 
 async def test_five_hundred_answers_are_cut_to_a_few() -> None:
