@@ -131,9 +131,9 @@ class Runner:
 
     async def _claim(self, lane: Lane, attempts: asyncio.TaskGroup) -> float:
         """Claim what there is room for and begin the attempts; gives how long the lane may rest then, in seconds."""
+        # Behind: what could not be recorded yet may be among what is due again, and would be done a second time.
         if self._settler.is_full or self._settler.is_behind:
-            # Behind: what it could not record yet may be among what is due again, and would be done a second time.
-            return _FIRST_PAUSE_S
+            return _SHORTEST_REST_S
         if lane.room <= 0:
             lane.is_pressed = True
             return math.inf

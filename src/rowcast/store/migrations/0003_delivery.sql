@@ -219,8 +219,6 @@ create function rowcast.call_forward(
 ) returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
--- Asked after every batch: planning it takes longer than to find that nothing is held.
-set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
