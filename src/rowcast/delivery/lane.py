@@ -5,7 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -32,7 +32,9 @@ _BREAKERS_LIMIT = 20_000
 """Keys in trouble that one process remembers; past that the one longest in trouble is forgotten and learnt again."""
 _TURNS_REST_S = 0.01
 _LOW_BOUND_S = 1.0
-"""How long a claim under load may look past what was due before: see `Share.low_at`."""
+"""How long claims may look past what was due before: see `Share.low_at`. What comes late waits so long at most."""
+_LATE = timedelta(seconds=2)
+"""So long after its time a delivery may be committed and still be seen at once."""
 
 
 class SinkOptions(msgspec.Struct, frozen=True):
@@ -107,7 +109,7 @@ class Lane:
         room = self._tenant_room()
         self.by_turns = self.is_pressed and not self.by_turns
         if room > 0 and not self.by_turns:
-            return Share(room, low_at=self.low_at if self.is_pressed and now_s < self.low_until_s else None)
+            return Share(room, low_at=self.low_at if now_s < self.low_until_s else None)
         full = [tenant for tenant, count in self.tenants.items() if count >= self.tenant_limit]
         if room > 0 and self.hot_tenant:
             full.append(self.hot_tenant)
@@ -122,7 +124,9 @@ class Lane:
         self.is_pressed = claim.is_more_due
         self.hot_tenant = _most(claim.deliveries) if claim.is_more_due else ""
         if share.low_at is None:
-            self.low_at, self.low_until_s = claim.oldest_at, now_s + _LOW_BOUND_S
+            # Where nothing is left, what comes is due from now on: claims need not pass what was done before again.
+            until = claim.looked_at and claim.looked_at - _LATE
+            self.low_at, self.low_until_s = claim.oldest_at if claim.is_more_due else until, now_s + _LOW_BOUND_S
         return 0.0 if claim.is_more_due else math.inf
 
     def _tenant_room(self) -> int:

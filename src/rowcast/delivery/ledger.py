@@ -43,12 +43,16 @@ class Share(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """What a claim gave: the deliveries, whether more are due, and where the next turn begins."""
+    """What a claim gave: the deliveries, whether more are due, and where the next turn begins.
+
+    `looked_at` is when it looked, by the database's clock; None where it went by turns.
+    """
 
     deliveries: tuple[Delivery, ...]
     is_more_due: bool = False
     next_tenant: str = ""
     oldest_at: datetime | None = None
+    looked_at: datetime | None = None
 
 
 class Settlement(msgspec.Struct, frozen=True):
@@ -127,7 +131,7 @@ class Ledger:
             deliveries = await self._read(connection, found["ids"])
         if found["lost"]:
             tell("delivery.lost", sink=sink, count=found["lost"])
-        return Claim(deliveries, found["seen"] >= limit, "", found["oldest_at"])
+        return Claim(deliveries, found["seen"] >= limit, "", found["oldest_at"], found["looked_at"])
 
     async def _claim_round(self, sink: str, limit: int, lease_s: float, share: Share) -> Claim:
         """Go on with the turns; begin anew where nobody was left after the last tenant."""

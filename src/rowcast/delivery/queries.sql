@@ -43,7 +43,7 @@ with expired as materialized (
 )
 select coalesce((select array_agg(id) from claimed), '{}') as ids,
        (select count(*) from due) + (select count(*) from expired) as seen,
-       (select min(due_at) from due) as oldest_at,
+       (select min(due_at) from due) as oldest_at, now() as looked_at,
        (select count(*) from expired) as lost;
 
 -- name: claim_turns

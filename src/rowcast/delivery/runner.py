@@ -287,6 +287,8 @@ class Runner:
             return _ASK_EVERY_S
         lane.asked_s = now_s
         due_s = await self._ledger.next_due_s(lane.name)
+        if due_s is not None and due_s <= 0.0:
+            lane.low_until_s = 0.0
         return math.inf if due_s is None else max(due_s, _SHORTEST_REST_S)
 
     async def _sleep(self, pause_s: float) -> None:
