@@ -236,6 +236,17 @@ async def test_without_a_nudge_the_next_poll_finds_what_is_due(bench: Any) -> No
         await bench.until(lambda: _count_is(sink.begun, 1))
 
 
+async def test_what_was_committed_long_after_it_fell_due_is_delivered_too(bench: Any) -> None:
+    sink = ActingSink()
+    async with _running(_runner(bench.ledger, sink)):
+        await bench.owe(Owed("jobs", "in time"))
+        await bench.until(lambda: _count_is(sink.begun, 1))
+        await bench.owe(Owed("jobs", "late", delay_s=-3600.0))
+        await bench.until(lambda: _count_is(sink.begun, 2))
+
+    assert [delivery.target for delivery in sink.begun] == ["in time", "late"]
+
+
 async def test_a_resting_runner_knows_when_the_next_delivery_is_due(bench: Any) -> None:
     await bench.owe(Owed("jobs", "later", delay_s=0.3))
     sink = ActingSink()

@@ -1,5 +1,5 @@
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from rowcast.core.delivery import Delivery
 from rowcast.core.outcome import Delivered, Rejected, Retry
@@ -160,3 +160,15 @@ def test_a_probe_that_our_own_fault_prevented_is_made_by_the_next_delivery() -> 
     lane.learn(_delivery(1), Retry(OWN_FAULT), now_s=1.0, noise=0.5)
 
     assert lane.permitted([_delivery(2)], 1.0) == ([_delivery(2)], [])
+
+
+def test_where_nothing_is_left_claims_look_at_what_came_since_and_once_a_second_at_everything() -> None:
+    lane = _lane()
+    first = lane.share(0.0)
+    lane.claimed(Claim((_delivery(1),), oldest_at=_NOW, looked_at=_NOW), first, 0.0)
+
+    soon, later = lane.share(0.9), lane.share(1.1)
+
+    assert first.low_at is None
+    assert soon.low_at == _NOW - timedelta(seconds=2)
+    assert later.low_at is None
